@@ -1,0 +1,9 @@
+"""The one error that is meant for the person who typed."""
+
+
+class UserError(Exception):
+    """Something a person typed cannot be done.
+
+    Its message is one line: what is wrong, then what to type instead. The entry scripts print that line and leave with
+    exit status 2; in a notebook it is an ordinary exception.
+    """
