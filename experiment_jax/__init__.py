@@ -1,0 +1,14 @@
+"""What any method needs: configs, data, stages and the loop that trains them, runs, evaluation, metrics.
+
+    from experiment_jax import load_config, load_run, train
+
+Importing this starts no device computation.
+"""
+
+from experiment_jax.config import load as load_config
+from experiment_jax.errors import UserError
+from experiment_jax.record import Stopped
+from experiment_jax.run import Run, load_run
+from experiment_jax.training import train
+
+__all__ = ["Run", "Stopped", "UserError", "load_config", "load_run", "train"]

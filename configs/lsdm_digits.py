@@ -1,0 +1,50 @@
+"""LSDM on scikit-learn's 8×8 digits, label-conditional; the first thing a newcomer runs."""
+
+from experiment_jax.config import experiment, stage
+
+
+def get_config():
+    config = experiment("lsdm", "digits", stages=("representation", "matching"))
+    config.judge = "configs/judge_digits.py"
+    config.data.validation = 100
+    config.evaluation.num_samples = 450
+    config.representation = stage(
+        "lsdm_jax.representation:stage",
+        view="all",
+        batch_size=128,
+        steps=2000,
+        optimiser=dict(learning_rate=2e-3),
+        kind="autoencoder",
+        latent_size=16,
+        widths=(32, 64),
+        noise=0.1,
+        l1=1.0,
+        ssim=0.0,
+    )
+    config.matching = stage(
+        "lsdm_jax.matching:stage",
+        view="paired",
+        batch_size=640,
+        steps=1000,
+        optimiser=dict(learning_rate=1e-3),
+        matcher="sinkhorn",
+        beta=float("inf"),
+        epsilon=1.0,
+        max_iterations=200,
+        threshold=1e-2,
+        noise_size=32,
+        width=256,
+        depth=3,
+    )
+    return config
+
+
+VARIANTS = {
+    "smoke": {
+        "representation.steps": 2,
+        "representation.batch_size": 20,
+        "matching.steps": 2,
+        "matching.batch_size": 20,
+        "evaluation.num_samples": 100,
+    }
+}

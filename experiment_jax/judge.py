@@ -1,0 +1,153 @@
+"""The neutral classifier: trained once a data set on its real images and labels, by a config and a run of its own.
+
+Fréchet distances are taken in its features and accuracies are its verdicts, so its hash stands beside every such
+number, and numbers of different judges are not comparable. No method trains on it or on its features.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from experiment_jax import config as configs
+from experiment_jax import optimiser, train_state
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
+
+log = logging.getLogger(__name__)
+
+
+class Features(nn.Module):
+    """A small residual-free convolutional network: `[batch, height, width, channels]` -> `[batch, features]`.
+
+    Attributes:
+        widths: channels of each block; every block but the first halves the image (rounding up).
+        features: size of the penultimate layer.
+        dropout: share of features dropped in training.
+    """
+
+    widths: tuple[int, ...]
+    features: int
+    dropout: float
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        x = images
+        for block, width in enumerate(self.widths):
+            if block:
+                x = nn.avg_pool(x, (2, 2), (2, 2), padding="SAME")
+            for _ in range(2):
+                x = nn.silu(nn.GroupNorm(num_groups=min(8, width))(nn.Conv(width, (3, 3))(x)))
+        x = nn.Dense(self.features)(x.reshape(len(x), -1))
+        x = nn.silu(nn.LayerNorm()(x))
+        return nn.Dropout(self.dropout, deterministic=not train)(x)
+
+
+def stage(config: ConfigDict, context: Context) -> Stage:
+    """The stage of a judge: cross-entropy on labelled images.
+
+    Args:
+        config: widths, features, dropout, shift, label_smoothing, optimiser, ema_decay.
+        context: see `Context`.
+    """
+    network = Features(config.widths, config.features, config.dropout)
+    head = nn.Dense(context.num_classes)
+    descent = optimiser.build(config.optimiser, context.total_steps)
+
+    def init(key: jax.Array, batch: Batch, upstream: Upstream) -> train_state.TrainState:
+        first, second = jax.random.split(key)
+        params = network.init(first, batch["images"], train=False)["params"]
+        features = jnp.zeros((1, config.features))
+        return train_state.create({"features": params, "head": head.init(second, features)["params"]}, descent)
+
+    def update(state: train_state.TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
+        shift_key, dropout_key = jax.random.split(key)
+        images = _shifted(batch["images"], config.shift, shift_key)
+        targets = optax.smooth_labels(jax.nn.one_hot(batch["labels"], context.num_classes), config.label_smoothing)
+
+        def loss(params, statistics):
+            features = network.apply(
+                {"params": params["features"]}, images, train=True, rngs={"dropout": dropout_key}
+            )
+            logits = head.apply({"params": params["head"]}, features)
+            accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == batch["labels"])
+            return jnp.mean(optax.softmax_cross_entropy(logits, targets)), (statistics, {"accuracy": accuracy})
+
+        return train_state.descend(state, loss, descent, config.ema_decay, context.axis_name)
+
+    def averaged(state: train_state.TrainState):
+        return state.average["params"]
+
+    def encode(params, images: jax.Array) -> jax.Array:
+        return network.apply({"params": params[context.name]["params"]["features"]}, images, train=False)
+
+    def classify(params, latents: jax.Array) -> jax.Array:
+        return head.apply({"params": params[context.name]["params"]["head"]}, latents)
+
+    return Stage(
+        init=init,
+        update=update,
+        averaged=averaged,
+        finish=lambda state, view, upstream: {"params": averaged(state)},
+        provides=dict(encode=encode, classify=classify, latent_size=config.features),
+    )
+
+
+def _shifted(images: jax.Array, shift: int, key: jax.Array) -> jax.Array:
+    """Each image moved by up to `shift` pixels in both directions, edges repeated."""
+    if not shift:
+        return images
+    height, width, channels = images.shape[1:]
+    padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
+    offsets = jax.random.randint(key, (len(images), 2), 0, 2 * shift + 1)
+    crop = jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), (height, width, channels)))
+    return crop(padded, offsets)
+
+
+def cache_folder() -> Path:
+    """Where judges are kept: $XDG_CACHE_HOME/lsdm_jax/judges, by default under ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lsdm_jax" / "judges"
+
+
+def trained(config: ConfigDict) -> Path:
+    """The run directory of the judge that `config` describes, trained now if the cache does not hold it.
+
+    The name of the directory carries a hash of the config, so that a changed config is another judge.
+    """
+    from experiment_jax.training import train  # the judge is itself a run; at the top this would be a circle
+
+    name = Path(config.data.name).name
+    place = cache_folder() / f"{name}-{hashlib.sha256(configs.to_json(config).encode()).hexdigest()[:12]}"
+    if not place.is_dir():
+        log.info("training the neutral classifier of %s, once, into %s", name, place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        try:
+            train(config, beside / "run")
+            if not place.is_dir():  # another process may have been faster; both trained the same judge
+                (beside / "run").rename(place)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    return place
+
+
+def config_for(judge: str, dataset: str) -> ConfigDict:
+    """The config of the judge that a run names, checked to be of the run's data set.
+
+    Raises:
+        UserError: none is named, or it judges another data set.
+    """
+    if not judge:
+        raise UserError("judge=: the config names no neutral classifier; type --config.judge=configs/judge_NAME.py")
+    config = configs.load(judge)
+    if Path(config.data.name).name != Path(dataset).name:
+        raise UserError(f"judge={judge}: judges {config.data.name}, not {dataset}; name a judge of {dataset}")
+    return config

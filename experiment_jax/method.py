@@ -1,0 +1,54 @@
+"""A config's stages, built, and the model that they add up to."""
+
+import dataclasses
+
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from experiment_jax import config as configs
+from experiment_jax import data, loop
+from experiment_jax.data import UNPAIRED, Dataset, View
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Context, Model, Stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One stage of a method: its section of the config, what it was told, its functions and its view."""
+
+    section: ConfigDict
+    context: Context
+    stage: Stage
+    view: View
+
+    @property
+    def name(self) -> str:
+        return self.context.name
+
+
+def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
+    """The stages of `config`, in order; nothing is computed.
+
+    Raises:
+        UserError: what a stage's factory refuses, an unknown view, a stage without a section.
+    """
+    labels = dataset.train.labels[dataset.train.labels != UNPAIRED]
+    weights = np.bincount(labels, minlength=dataset.num_classes).astype(np.float32) / max(len(labels), 1)
+    model, parts = Model(), []
+    for name in config.stages:
+        if name not in config:
+            raise UserError(f"stages={config.stages}: the config has no section {name}; it has {', '.join(config)}")
+        section = config[name]
+        view = data.view(dataset, section.view)
+        total = loop.plan(section, len(view)).total
+        context = Context(name, dataset.image_shape, dataset.num_classes, weights, total, model)
+        stage = configs.resolve(section.build)(section, context)
+        model = model.extend(stage)
+        parts.append(Part(section, context, stage, view))
+    return parts
+
+
+def job(part: Part, config: ConfigDict, mesh: Mesh) -> loop.Job:
+    """What the loop needs to train `part`."""
+    return loop.Job(part.name, part.stage, part.view, part.section, config.seed, config.data.flips, mesh)

@@ -1,0 +1,134 @@
+"""A run directory as a Python object: its config, its model, samples and evaluation."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiment_jax import checkpoints, data, method, parallel, passes, run_directory
+from experiment_jax.data import Dataset, Split
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Frozen, Model, Samples, stream
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run, or a checkpoint of its last stage.
+
+    Attributes:
+        workdir: its directory.
+        config: what it was trained with.
+        model: what its stages add up to, with their parameters.
+        step: of the last stage, whose state was frozen.
+        dataset: train and validation, as it was trained.
+    """
+
+    workdir: Path
+    config: ConfigDict
+    model: Model
+    step: int
+    dataset: Dataset
+
+    @functools.cached_property
+    def test(self) -> Split:
+        """The test split."""
+        return data.read(self.config.data.name, "test")[0]
+
+    @functools.cached_property
+    def encode(self) -> Callable[[np.ndarray], np.ndarray]:
+        """uint8 images `[N, …]` -> latents float32 `[N, latent]`."""
+        return self._over(lambda params, images: self.model.encode(params, passes.to_float(images)))
+
+    @functools.cached_property
+    def decode(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Latents `[N, latent]` -> uint8 images `[N, …]`."""
+        return self._over(lambda params, latents: passes.to_uint8(self.model.decode(params, latents)))
+
+    @functools.cached_property
+    def classify(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Latents `[N, latent]` -> classes int `[N]`."""
+        return self._over(lambda params, latents: jnp.argmax(self.model.classify(params, latents), axis=-1))
+
+    def sample(self, condition: np.ndarray, seed: int = 0) -> Samples:
+        """One sample for each condition, on the host; images uint8 `[N, height, width, channels]`.
+
+        Sample i depends on the seed, i and its condition alone.
+
+        Args:
+            condition: labels int32 `[N]`.
+            seed: of the noise.
+        """
+        if self.model.sample is None:
+            raise UserError(f"--workdir {self.workdir}: its stages {self.config.stages} do not sample")
+        numbers = np.arange(len(condition), dtype=np.uint32)
+        return self._sampler(numbers, np.asarray(condition, np.int32), np.full(len(condition), seed, np.uint32))
+
+    @functools.cached_property
+    def _sampler(self) -> Callable[..., Samples]:
+        def draw(params: Any, numbers: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
+            root = jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0])
+            keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
+            samples = self.model.sample(params, keys, condition)
+            return samples._replace(images=passes.to_uint8(samples.images))
+
+        return self._over(draw)
+
+    def _over(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled = jax.jit(function)
+        params = jax.device_put(self.model.params)
+        size = self.config.evaluation.batch_size
+        return lambda *arrays: passes.over(functools.partial(compiled, params), *arrays, batch_size=size)
+
+    def evaluate(self, **options: Any) -> dict[str, Any]:
+        """Metrics and pictures, see `experiment_jax.evaluation.evaluate`."""
+        from experiment_jax.evaluation import evaluate  # evaluation is written against Run
+
+        return evaluate(self, **options)
+
+
+def load_run(workdir: str | Path, step: int | None = None) -> Run:
+    """The run in `workdir`; needs nothing but that and its data set.
+
+    Args:
+        workdir: a run directory.
+        step: a checkpoint of the last stage; by default what the finished stage froze.
+
+    Raises:
+        UserError: no run there, a stage that is not finished, or no checkpoint of that step.
+    """
+    workdir = Path(workdir)
+    config = run_directory.read_config(workdir)
+    dataset = data.load(config.data, config.seed)
+    parts = method.build(config, dataset)
+    model, reached = Model(), 0
+    for part in parts:
+        last = part is parts[-1]
+        if last and step is not None:
+            frozen, reached = _from_checkpoint(workdir, part, config, model.params, step), step
+        else:
+            found = checkpoints.load_finished(workdir, part.name)
+            if found is None:
+                raise UserError(
+                    f"--workdir {workdir}: the stage {part.name} is not finished; finish it with train.py, or name a "
+                    f"checkpoint of the last stage with --step"
+                )
+            frozen, reached = found[0], found[1]["step"]
+        model = model.extend(part.stage).bind(**{part.name: frozen})
+    return Run(workdir, config, model, reached, dataset)
+
+
+def _from_checkpoint(workdir: Path, part: method.Part, config: ConfigDict, upstream: Any, step: int) -> Frozen:
+    """The last stage, finished from the state of one checkpoint."""
+    folder = workdir / "checkpoints" / part.name
+    if not (folder / str(step)).is_dir():
+        kept = ", ".join(sorted((p.name for p in folder.glob("[0-9]*")), key=int)) or "none"
+        raise UserError(f"--step {step}: {part.name} has no such checkpoint; it has {kept}")
+    job = method.job(part, config, parallel.mesh(jax.devices()[:1]))
+    state = checkpoints.restore(workdir, part.name, step, job.abstract_state(upstream))
+    return part.stage.finish(state, part.view, upstream)

@@ -1,0 +1,110 @@
+"""What a method is made of: stages, and the model that they add up to."""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+PyTree = Any
+Batch = Mapping[str, jax.Array]  # "images" float32 [batch, height, width, channels] in [-1, 1]; "labels" int32 [batch]
+Frozen = dict[str, PyTree]  # what a finished stage leaves; "params" are its averaged parameters
+Upstream = Mapping[str, Frozen]  # the frozen stages before this one, by name
+
+
+class Samples(NamedTuple):
+    """Generated images float32 `[batch, height, width, channels]` in [-1, 1], their latents `[batch, latent]`, and
+    accepted bool `[batch]`: whether the sampler's own tests passed (always, where it has none)."""
+
+    images: jax.Array
+    latents: jax.Array
+    accepted: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What evaluation sees of a method: parameters and pure functions of them, None where no stage provides one.
+
+    Attributes:
+        params: the frozen stages by name, the first argument of every function.
+        encode: (params, images `[batch, height, width, channels]` in [-1, 1]) -> latents `[batch, latent]`.
+        decode: (params, latents) -> images.
+        classify: (params, latents) -> logits `[batch, classes]`.
+        sample: (params, keys `[batch]`, condition `[batch, …]`) -> Samples. One key a sample: sample i depends on key
+            i and condition i, not on the batch that it is drawn in.
+        latent_size: dimension of the latents.
+        nfe: evaluations of the generator that one sample takes.
+    """
+
+    params: Upstream = dataclasses.field(default_factory=dict)
+    encode: Callable[..., jax.Array] | None = None
+    decode: Callable[..., jax.Array] | None = None
+    classify: Callable[..., jax.Array] | None = None
+    sample: Callable[..., Samples] | None = None
+    latent_size: int | None = None
+    nfe: int | None = None
+
+    def extend(self, stage: "Stage") -> "Model":
+        """This model with what `stage` provides; later stages replace what earlier ones provided."""
+        return dataclasses.replace(self, **stage.provides)
+
+    def bind(self, **frozen: Frozen) -> "Model":
+        """This model with the parameters of one more finished stage."""
+        return dataclasses.replace(self, params={**self.params, **frozen})
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What a stage's factory is told besides its section of the config.
+
+    Attributes:
+        name: the stage's own name, under which the model holds its frozen parameters.
+        image_shape: (height, width, channels).
+        num_classes: of the data set.
+        class_weights: p(x), float32 `[classes]`: the share of each class among the images that have a label.
+        total_steps: how long the stage trains.
+        model: the functions that the stages before this one provide.
+        axis_name: the mapped axis under pmap; None under jit, where a stage sees the global batch.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    class_weights: np.ndarray
+    total_steps: int
+    model: Model
+    axis_name: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One training problem, as pure functions; the loop knows nothing of what is inside.
+
+    Attributes:
+        init: (key, batch, upstream) -> state, one pytree that holds everything that training changes.
+        update: (state, batch, key, upstream) -> (state, metrics), one step; metrics are named scalars.
+        averaged: state -> params, the parameters that will be frozen (usually their moving average).
+        finish: (state, view, upstream) -> frozen, the full pass after training; holds `averaged(state)` as "params".
+        provides: what the stage adds to the model, by the model's field names.
+        inputs: (images, upstream) -> the arrays that `update` gets in place of "images", by name. For a stage that sees
+            the images only through frozen networks: computed once over the whole view, not at every step.
+        strata: the number of classes of which every batch holds equally many, sorted by class; None: any order.
+    """
+
+    init: Callable[[jax.Array, Batch, Upstream], PyTree]
+    update: Callable[[PyTree, Batch, jax.Array, Upstream], tuple[PyTree, Mapping[str, jax.Array]]]
+    averaged: Callable[[PyTree], PyTree]
+    finish: Callable[[PyTree, Any, Upstream], Frozen]
+    provides: Mapping[str, Any]
+    inputs: Callable[[jax.Array, Upstream], Mapping[str, jax.Array]] | None = None
+    strata: int | None = None
+
+
+def stream(seed: int, *names: str) -> jax.Array:
+    """The key of a named random stream; fold the step or the sample's number into it."""
+    key = jax.random.key(seed)
+    for name in names:
+        key = jax.random.fold_in(key, zlib.crc32(name.encode()))
+    return key

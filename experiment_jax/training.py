@@ -1,0 +1,139 @@
+"""`train`: from a config to a run directory whose stages are all finished.
+
+The order, written down once. First everything that can be refused, with nothing written: the run directory and the
+config agree; the data can be read; every stage can be built; the devices share the batches; stages of other runs fit.
+Then config.json. Then the stages, one after another: a finished one is loaded, one that was begun goes on from its
+latest checkpoint, a new one starts; after its last step the stage is finished on its whole view and frozen.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiment_jax import checkpoints, data, loop, method, parallel, run_directory
+from experiment_jax.data import Dataset
+from experiment_jax.errors import UserError
+from experiment_jax.method import Part
+from experiment_jax.stage import Frozen, Upstream
+from experiment_jax.watch import watcher
+
+log = logging.getLogger(__name__)
+PyTree = Any
+
+
+def train(config: ConfigDict, workdir: str | Path, devices: Sequence[jax.Device] | None = None) -> dict[str, Frozen]:
+    """Trains the stages of `config` in `workdir`; goes on where an earlier call of the same run ended.
+
+    Args:
+        config: from `experiment_jax.load_config`.
+        workdir: the run's directory, new or of the same config.
+        devices: to train on; all by default.
+
+    Returns:
+        The frozen stages, by name.
+
+    Raises:
+        UserError: something in the config, the data or the directory does not fit; nothing was written.
+        Stopped: SIGINT or SIGTERM arrived; the state is saved.
+    """
+    workdir = Path(workdir)
+    changes = run_directory.check(workdir, config)
+    dataset = data.load(config.data, config.seed)
+    parts = method.build(config, dataset)
+    mesh = parallel.mesh(devices)
+    jobs = [method.job(part, config, mesh) for part in parts]
+    for each in jobs:
+        parallel.check_divisible(each.section.batch_size, mesh, f"{each.name}.batch_size")
+    taken = _taken(jobs, workdir)
+
+    run_directory.write_config(workdir, config)
+    for change in changes:
+        log.info("continuing with %s; learning-rate schedules are stretched to the new length", change)
+    upstream: dict[str, Frozen] = {}
+    for part, each in zip(parts, jobs, strict=True):
+        if each.name in taken:
+            frozen, record = taken[each.name]
+            checkpoints.save_finished(workdir, each.name, frozen, record)
+            upstream[each.name] = frozen
+        else:
+            upstream[each.name] = _train_or_load(part, each, config, dataset, upstream, workdir)
+    return upstream
+
+
+def _train_or_load(
+    part: Part, each: loop.Job, config: ConfigDict, dataset: Dataset, upstream: Upstream, workdir: Path
+) -> Frozen:
+    finished = checkpoints.load_finished(workdir, part.name)
+    if finished and finished[1]["trained_steps"] == part.context.total_steps:
+        log.info("%s is finished", part.name)
+        return finished[0]
+    watch = watcher(part.stage, part.context, dataset, config.seed)
+    state, step = loop.train(each, upstream, workdir, watch)
+    frozen = part.stage.finish(state, part.view, upstream)
+    record = dict(
+        stage=part.name,
+        step=step,
+        trained_steps=part.context.total_steps,
+        upstream={name: checkpoints.digest(value) for name, value in upstream.items()},
+        data=config.data.to_dict(),
+        seed=config.seed,
+    )
+    checkpoints.save_finished(workdir, part.name, frozen, record)
+    return jax.tree.map(np.asarray, frozen)
+
+
+def _taken(jobs: list[loop.Job], workdir: Path) -> dict[str, tuple[Frozen, dict[str, Any]]]:
+    """The finished stages that sections take from other runs, checked against what this config would train.
+
+    A stage that was taken already stays as it was taken, and its source must not have changed since.
+
+    Raises:
+        UserError: no such run or stage, parameters of other names or shapes, an upstream or an identity that differs.
+    """
+    taken: dict[str, tuple[Frozen, dict[str, Any]]] = {}
+    for each in jobs:
+        source = each.section.from_run
+        if not source:
+            continue
+        setting = f"--config.{each.name}.from_run={source}"
+        kept = checkpoints.load_finished(workdir, each.name)
+        if kept and not (Path(source) / "finished" / each.name).is_dir():
+            taken[each.name] = kept
+            continue
+        run_directory.read_config(Path(source))
+        found = checkpoints.load_finished(Path(source), each.name)
+        if found is None:
+            raise UserError(f"{setting}: the stage {each.name} is not finished there; finish that run, or leave from_run out")
+        frozen, record = found
+        if kept and kept[1]["digest"] != record["digest"]:
+            raise UserError(f"{setting}: is not the stage that this run began with; choose another --workdir")
+        earlier = {name: record["digest"] for name, (_, record) in taken.items()}
+        if record["upstream"] != earlier:
+            needed = ", ".join(record["upstream"]) or "none"
+            raise UserError(f"{setting}: was trained on other stages; take these from the same run: {needed}")
+        expected = each.stage.averaged(each.abstract_state({name: value for name, (value, _) in taken.items()}))
+        differences = _differences(expected, frozen["params"])
+        if differences:
+            raise UserError(f"{setting}: does not fit this config: {'; '.join(differences[:3])}; use the settings of that run")
+        taken[each.name] = (frozen, {**record, "from_run": str(Path(source).absolute())})
+    return taken
+
+
+def _differences(expected: PyTree, found: PyTree) -> list[str]:
+    """Names and shapes in which two pytrees of parameters differ."""
+
+    def shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
+
+    want, have = shapes(expected), shapes(found)
+    return [
+        f"{name} {want.get(name, 'absent')} here, {have.get(name, 'absent')} there"
+        for name in sorted(want.keys() | have.keys())
+        if want.get(name) != have.get(name)
+    ]

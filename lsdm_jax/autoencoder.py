@@ -1,0 +1,75 @@
+"""Encoder E and decoder D, for square or oblong images whose sides can be halved `len(widths)` times.
+
+Both work at low resolution: pixels are folded into channels before a convolution (encoder) or unfolded after one
+(decoder), which has no checkerboards and is many times cheaper on CPU than transposed convolutions.
+"""
+
+import dm_pix as pix
+import flax.linen as nn
+import jax
+
+from experiment_jax.errors import UserError
+
+
+class Encoder(nn.Module):
+    """E: images `[batch, height, width, channels]` -> latents `[batch, latent_size]`, not yet standardised.
+
+    Attributes:
+        widths: channels of each level; every level halves the sides.
+        latent_size: dimension of the latent.
+    """
+
+    widths: tuple[int, ...]
+    latent_size: int
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        x = images
+        for width in self.widths:
+            x = pix.space_to_depth(x, 2)
+            x = nn.silu(_norm(width)(nn.Conv(width, (3, 3))(x)))
+        return nn.Dense(self.latent_size)(x.reshape(len(x), -1))
+
+
+class Decoder(nn.Module):
+    """D: latents `[batch, latent_size]` -> images `[batch, height, width, channels]` in [-1, 1].
+
+    Attributes:
+        widths: channels of each level, in the encoder's order.
+        image_shape: (height, width, channels).
+    """
+
+    widths: tuple[int, ...]
+    image_shape: tuple[int, int, int]
+
+    @nn.compact
+    def __call__(self, latents: jax.Array) -> jax.Array:
+        height, width, channels = self.image_shape
+        scale = 2 ** len(self.widths)
+        deepest = self.widths[-1]
+        x = nn.Dense(height // scale * (width // scale) * deepest)(latents)
+        x = x.reshape(-1, height // scale, width // scale, deepest)
+        x = nn.silu(_norm(deepest)(x))
+        x = nn.silu(_norm(deepest)(nn.Conv(deepest, (3, 3))(x)))
+        for out in reversed(self.widths[:-1]):
+            x = pix.depth_to_space(nn.Conv(4 * out, (3, 3))(x), 2)
+            x = nn.silu(_norm(out)(x))
+        return nn.tanh(pix.depth_to_space(nn.Conv(4 * channels, (3, 3))(x), 2))
+
+
+def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...]) -> None:
+    """Raises UserError unless both sides can be halved `len(widths)` times."""
+    height, width, _ = image_shape
+    levels = len(widths)
+    if not levels or height % 2**levels or width % 2**levels:
+        fit = next((n for n in range(levels, 0, -1) if height % 2**n == 0 and width % 2**n == 0), 0)
+        advice = (
+            f"give {fit} widths, as in --config.representation.widths={tuple(widths[:fit])}".replace(" ", "")
+            if fit
+            else "use images with even sides"
+        )
+        raise UserError(f"representation.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}")
+
+
+def _norm(width: int) -> nn.GroupNorm:
+    return nn.GroupNorm(num_groups=next(n for n in (8, 4, 2, 1) if width % n == 0))

@@ -1,0 +1,1 @@
+"""One matcher a file; `lsdm_jax.matching.MATCHERS` lists them."""

@@ -1,0 +1,97 @@
+"""Step 2 of LSDM: a generator of latents, matched to the pairs alone.
+
+min_G W₁( (X, G(X, η)), (X, E(Y)) ) over the n pairs (arXiv 2603.04223, step 2). How that distance is taken, or what
+stands in for it, is the *matcher*'s matter: one file each under `lsdm_jax/matchers`, one line each in MATCHERS.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from experiment_jax import config as configs
+from experiment_jax import parallel
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Batch, Context, Samples, Stage, Upstream
+
+PyTree = Any
+
+MATCHERS = {
+    "sinkhorn": "lsdm_jax.matchers.sinkhorn:matcher",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Matcher:
+    """How a sampler of latents is trained and drawn from.
+
+    Attributes:
+        init: (key, latents `[batch, latent]`, labels int32 `[batch]`) -> state.
+        update: (state, latents, labels, key) -> (state, metrics). The batch is global; where β = ∞ it holds equally
+            many of each class, sorted by class.
+        averaged: state -> params of the sampler.
+        sample: (params, key, label int32 scalar) -> latent `[latent]`, one sample from one key.
+        nfe: evaluations of a network that one sample takes.
+    """
+
+    init: Callable[[jax.Array, jax.Array, jax.Array], PyTree]
+    update: Callable[[PyTree, jax.Array, jax.Array, jax.Array], tuple[PyTree, Mapping[str, jax.Array]]]
+    averaged: Callable[[PyTree], PyTree]
+    sample: Callable[[PyTree, jax.Array, jax.Array], jax.Array]
+    nfe: int
+
+
+def stage(config: ConfigDict, context: Context) -> Stage:
+    """The stage of a matcher: latents of the pairs in, a one-step sampler out.
+
+    Args:
+        config: matcher (a name in MATCHERS), beta (weight of the condition in the joint cost; inf: one transport
+            problem a class), and what the matcher itself reads.
+        context: its model must encode and decode.
+
+    Raises:
+        UserError: an unknown matcher, no representation before this stage, a view without labels, or a batch that the
+            classes cannot share.
+    """
+    if config.matcher not in MATCHERS:
+        raise UserError(f"matching.matcher={config.matcher}: choose one of {', '.join(MATCHERS)}")
+    if context.model.encode is None or context.model.decode is None:
+        raise UserError(f"stages: {context.name} needs a stage before it that encodes and decodes, such as representation")
+    if config.view != "paired":
+        raise UserError(f"{context.name}.view={config.view}: matching needs labels; type --config.{context.name}.view=paired")
+    strata = context.num_classes if math.isinf(config.beta) else None
+    if strata and config.batch_size % strata:
+        nearest = max(round(config.batch_size / strata), 1) * strata
+        raise UserError(
+            f"{context.name}.batch_size={config.batch_size}: {strata} classes cannot share it; "
+            f"type --config.{context.name}.batch_size={nearest}"
+        )
+    matcher = configs.resolve(MATCHERS[config.matcher])(config, context)
+    model = context.model
+
+    def inputs(images: jax.Array, upstream: Upstream) -> Mapping[str, jax.Array]:
+        return {"latents": model.encode(upstream, images)}
+
+    def init(key: jax.Array, batch: Batch, upstream: Upstream) -> PyTree:
+        return matcher.init(key, batch["latents"], batch["labels"])
+
+    def update(state: PyTree, batch: Batch, key: jax.Array, upstream: Upstream):
+        latents, labels = parallel.gather((batch["latents"], batch["labels"]), context.axis_name)
+        return matcher.update(state, latents, labels, key)
+
+    def sample(params, keys: jax.Array, condition: jax.Array) -> Samples:
+        latents = jax.vmap(matcher.sample, in_axes=(None, 0, 0))(params[context.name]["params"], keys, condition)
+        return Samples(model.decode(params, latents), latents, jax.numpy.ones(len(latents), bool))
+
+    return Stage(
+        init=init,
+        update=update,
+        averaged=matcher.averaged,
+        finish=lambda state, view, upstream: {"params": matcher.averaged(state)},
+        provides=dict(sample=sample, nfe=matcher.nfe),
+        inputs=inputs,
+        strata=strata,
+    )
