@@ -2,12 +2,18 @@
 
 Nothing here reads a file, knows a data set or owns a feature extractor; who calls says which N, extractor and split.
 
+    frechet     `Moments`, `moments`, `frechet_distance`, `rank_deficient`
     checks      `check_points`, `check_classes`: what cannot be measured is a `UserError`
 """
 
 from experiment_jax.metrics.checks import check_classes, check_points
+from experiment_jax.metrics.frechet import Moments, frechet_distance, moments, rank_deficient
 
 __all__ = [
+    "Moments",
     "check_classes",
     "check_points",
+    "frechet_distance",
+    "moments",
+    "rank_deficient",
 ]
