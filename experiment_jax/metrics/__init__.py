@@ -4,19 +4,25 @@ Nothing here reads a file, knows a data set or owns a feature extractor; who cal
 
     frechet     `Moments`, `moments`, `frechet_distance`, `rank_deficient`
     kid         `kernel_distance`
+    neighbours  `nearest_distance`, `precision_recall`, `fidelity`, `memorisation`
     checks      `check_points`, `check_classes`: what cannot be measured is a `UserError`
 """
 
 from experiment_jax.metrics.checks import check_classes, check_points
 from experiment_jax.metrics.frechet import Moments, frechet_distance, moments, rank_deficient
 from experiment_jax.metrics.kid import kernel_distance
+from experiment_jax.metrics.neighbours import fidelity, memorisation, nearest_distance, precision_recall
 
 __all__ = [
     "Moments",
     "check_classes",
     "check_points",
+    "fidelity",
     "frechet_distance",
     "kernel_distance",
+    "memorisation",
     "moments",
+    "nearest_distance",
+    "precision_recall",
     "rank_deficient",
 ]
