@@ -1,0 +1,37 @@
+"""Metrics as pure functions of arrays: features, latents or images in, floats out.
+
+Nothing here reads a file, knows a data set or owns a feature extractor; who calls says which N, extractor and split.
+
+    frechet     `Moments`, `moments`, `frechet_distance`, `rank_deficient`
+    kid         `kernel_distance`
+    neighbours  `nearest_distance`, `precision_recall`, `fidelity`, `memorisation`
+    transport   `w1_exact`, `w1_per_class`, `w1_sliced`, `sinkhorn_divergence`
+    latents     `spread`
+    checks      `check_points`, `check_classes`: what cannot be measured is a `UserError`
+"""
+
+from experiment_jax.metrics.checks import check_classes, check_points
+from experiment_jax.metrics.frechet import Moments, frechet_distance, moments, rank_deficient
+from experiment_jax.metrics.kid import kernel_distance
+from experiment_jax.metrics.latents import spread
+from experiment_jax.metrics.neighbours import fidelity, memorisation, nearest_distance, precision_recall
+from experiment_jax.metrics.transport import sinkhorn_divergence, w1_exact, w1_per_class, w1_sliced
+
+__all__ = [
+    "Moments",
+    "check_classes",
+    "check_points",
+    "fidelity",
+    "frechet_distance",
+    "kernel_distance",
+    "memorisation",
+    "moments",
+    "nearest_distance",
+    "precision_recall",
+    "rank_deficient",
+    "sinkhorn_divergence",
+    "spread",
+    "w1_exact",
+    "w1_per_class",
+    "w1_sliced",
+]
