@@ -1,7 +1,6 @@
 """Evaluates a run: python eval.py --workdir DIR [--step N] [--num_samples N]. The last line is the metrics, as JSON."""
 
 import json
-import sys
 
 from experiment_jax import command_line
 

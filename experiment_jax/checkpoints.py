@@ -76,7 +76,9 @@ class Checkpoints:
 
 def restore(workdir: Path, stage: str, step: int, like: PyTree) -> PyTree:
     """The state of one complete checkpoint, without touching the directory."""
-    with ocp.CheckpointManager(_states_path(workdir, stage), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+    with ocp.CheckpointManager(
+        _states_path(workdir, stage), options=ocp.CheckpointManagerOptions(read_only=True)
+    ) as manager:
         return manager.restore(step, args=ocp.args.StandardRestore(like))
 
 

@@ -139,7 +139,9 @@ def override(config: ConfigDict, overrides: Mapping[str, Any]) -> None:
                 section[name] = _typed(value, section.get_type(name), section[name])
             except (TypeError, ValueError, SyntaxError):
                 expected = section.get_type(name).__name__
-                raise UserError(f"--config.{key}={value}: expected {expected}, as in --config.{key}={_example(section, name)}") from None
+                raise UserError(
+                    f"--config.{key}={value}: expected {expected}, as in --config.{key}={_example(section, name)}"
+                ) from None
 
 
 def _find(config: ConfigDict, key: str) -> tuple[ConfigDict, str]:

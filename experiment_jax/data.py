@@ -196,7 +196,9 @@ def _builder(tfds: Any, name: str) -> Any:
     try:
         builder = tfds.builder(name, data_dir=root)
     except (ValueError, AssertionError) as error:
-        raise UserError(f"data.name={name}: {str(error).splitlines()[0]} Looked in {root} and in TFDS's own list") from None
+        raise UserError(
+            f"data.name={name}: {str(error).splitlines()[0]} Looked in {root} and in TFDS's own list"
+        ) from None
     if not builder.info.splits:
         raise UserError(f"data.name={name}: is not prepared in {root}; type: {_prepare(name)}")
     return builder
@@ -208,7 +210,9 @@ def _reading(name: str, read: Callable[[], Any]) -> Any:
         return read()
     except (OSError, ValueError, KeyError, RuntimeError, IndexError, SystemError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"data.name={name}: cannot be read ({reason[0]}); prepare it again: {_prepare(name)}") from error
+        raise UserError(
+            f"data.name={name}: cannot be read ({reason[0]}); prepare it again: {_prepare(name)}"
+        ) from error
 
 
 def _prepare(name: str) -> str:

@@ -25,7 +25,12 @@ def replace(section: ConfigDict, key: str) -> None:
 
 
 def to_steps(
-    section: ConfigDict, name: str = "", *, total: int | None = None, batch_size: int = 1, num_examples: int | None = None
+    section: ConfigDict,
+    name: str = "",
+    *,
+    total: int | None = None,
+    batch_size: int = 1,
+    num_examples: int | None = None,
 ) -> int:
     """The duration `name` of `section`, rounded up to whole steps.
 

@@ -96,7 +96,10 @@ def latent_metrics(run: Run, material: Material) -> dict[str, float]:
         "w1_latent_floor": float(np.mean(metrics.w1_per_class(*train, *test, classes))),
         "spread": metrics.spread(*samples, *test, classes),
         "fidelity": metrics.fidelity(
-            *(images.astype(np.float32) / 127.5 for images in (material.samples.images, material.train.images, material.test.images))
+            *(
+                images.astype(np.float32) / 127.5
+                for images in (material.samples.images, material.train.images, material.test.images)
+            )
         ),
     }
 
@@ -135,7 +138,9 @@ def picture(run: Run, samples: Samples, labels: np.ndarray) -> np.ndarray:
     rows = [samples.images[np.resize(np.flatnonzero(labels == c), PICTURE_COLUMNS)] for c in range(classes)]
     originals = run.test.images[: 2 * PICTURE_COLUMNS]
     recon = run.decode(run.encode(originals))
-    return pictures.stack(pictures.grid(np.stack(rows)), pictures.grid(pictures.alternate(originals, recon, PICTURE_COLUMNS)))
+    return pictures.stack(
+        pictures.grid(np.stack(rows)), pictures.grid(pictures.alternate(originals, recon, PICTURE_COLUMNS))
+    )
 
 
 def save_samples(run: Run, count: int, seed: int = 0) -> Path:
@@ -164,4 +169,6 @@ def _matched_train(run: Run, labels: np.ndarray, seed: int) -> Split:
 def check_samples_possible(run: Run) -> None:
     """Raises UserError where the run's stages do not sample."""
     if run.model.sample is None:
-        raise UserError(f"--workdir {run.workdir}: its stages {run.config.stages} do not sample; there is nothing to evaluate")
+        raise UserError(
+            f"--workdir {run.workdir}: its stages {run.config.stages} do not sample; there is nothing to evaluate"
+        )

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from experiment_jax import config as configs
 from experiment_jax import optimiser, train_state
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
+from experiment_jax.stage import Batch, Context, Stage, Upstream
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +74,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         targets = optax.smooth_labels(jax.nn.one_hot(batch["labels"], context.num_classes), config.label_smoothing)
 
         def loss(params, statistics):
-            features = network.apply(
-                {"params": params["features"]}, images, train=True, rngs={"dropout": dropout_key}
-            )
+            features = network.apply({"params": params["features"]}, images, train=True, rngs={"dropout": dropout_key})
             logits = head.apply({"params": params["head"]}, features)
             accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == batch["labels"])
             return jnp.mean(optax.softmax_cross_entropy(logits, targets)), (statistics, {"accuracy": accuracy})

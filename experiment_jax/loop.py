@@ -145,7 +145,9 @@ def train(job: Job, upstream: Upstream, workdir: Path, watch: Watch) -> tuple[Py
             if step < schedule.total:
                 if step not in checkpoints.steps():
                     recorder.save(step, state, measured=False)
-                raise Stopped(f"{job.name} stopped at step {step} of {schedule.total}; the same command goes on from there")
+                raise Stopped(
+                    f"{job.name} stopped at step {step} of {schedule.total}; the same command goes on from there"
+                )
         chosen = checkpoints.chosen()
         return (state, step) if chosen in (None, step) else (checkpoints.restore(chosen, like), chosen)
 

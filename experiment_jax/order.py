@@ -5,7 +5,9 @@ import functools
 import numpy as np
 
 
-def indices(labels: np.ndarray | None, size: int, batch_size: int, num_classes: int | None, seed: int, step: int) -> np.ndarray:
+def indices(
+    labels: np.ndarray | None, size: int, batch_size: int, num_classes: int | None, seed: int, step: int
+) -> np.ndarray:
     """Which examples the batch of `step` holds: int32 `[batch_size]`.
 
     The order is one endless line of permutations, an epoch each, cut into batches. A stratified batch takes the same

@@ -35,7 +35,9 @@ def check_divisible(batch_size: int, mesh: Mesh, setting: str) -> None:
     """Raises UserError unless the devices share `batch_size` evenly."""
     if batch_size % mesh.size:
         nearest = max(round(batch_size / mesh.size), 1) * mesh.size
-        raise UserError(f"{setting}={batch_size}: {mesh.size} devices cannot share it; type --config.{setting}={nearest}")
+        raise UserError(
+            f"{setting}={batch_size}: {mesh.size} devices cannot share it; type --config.{setting}={nearest}"
+        )
 
 
 def gather(tree: Any, axis_name: str | None) -> Any:

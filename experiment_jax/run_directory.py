@@ -15,7 +15,12 @@ from experiment_jax import durations
 from experiment_jax.errors import UserError
 
 LENGTHS = durations.LENGTHS
-BOOKKEEPING = (*durations.keys("log", durations.UNITS), *durations.keys("checkpoint", durations.UNITS), "keep", "profile")
+BOOKKEEPING = (
+    *durations.keys("log", durations.UNITS),
+    *durations.keys("checkpoint", durations.UNITS),
+    "keep",
+    "profile",
+)
 
 
 def check(workdir: Path, config: ConfigDict) -> list[str]:
@@ -63,7 +68,9 @@ def read_config(workdir: Path) -> ConfigDict:
     """
     path = Path(workdir) / "config.json"
     if not path.is_file():
-        raise UserError(f"--workdir {workdir}: holds no run; train one: python train.py --config ... --workdir {workdir}")
+        raise UserError(
+            f"--workdir {workdir}: holds no run; train one: python train.py --config ... --workdir {workdir}"
+        )
     try:
         return configs.from_json(path.read_text())
     except json.JSONDecodeError as error:

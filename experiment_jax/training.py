@@ -108,7 +108,9 @@ def _taken(jobs: list[loop.Job], workdir: Path) -> dict[str, tuple[Frozen, dict[
         run_directory.read_config(Path(source))
         found = checkpoints.load_finished(Path(source), each.name)
         if found is None:
-            raise UserError(f"{setting}: the stage {each.name} is not finished there; finish that run, or leave from_run out")
+            raise UserError(
+                f"{setting}: the stage {each.name} is not finished there; finish that run, or leave from_run out"
+            )
         frozen, record = found
         if kept and kept[1]["digest"] != record["digest"]:
             raise UserError(f"{setting}: is not the stage that this run began with; choose another --workdir")
@@ -119,7 +121,9 @@ def _taken(jobs: list[loop.Job], workdir: Path) -> dict[str, tuple[Frozen, dict[
         expected = each.stage.averaged(each.abstract_state({name: value for name, (value, _) in taken.items()}))
         differences = _differences(expected, frozen["params"])
         if differences:
-            raise UserError(f"{setting}: does not fit this config: {'; '.join(differences[:3])}; use the settings of that run")
+            raise UserError(
+                f"{setting}: does not fit this config: {'; '.join(differences[:3])}; use the settings of that run"
+            )
         taken[each.name] = (frozen, {**record, "from_run": str(Path(source).absolute())})
     return taken
 

@@ -59,7 +59,9 @@ def watcher(
             drawn["samples"] = pictures.grid(images[:rows, :COLUMNS])
             if measured:
                 classes = dataset.num_classes
-                measurements["w1_latent"] = float(np.mean(metrics.w1_per_class(z, condition, latents, part.labels, classes)))
+                measurements["w1_latent"] = float(
+                    np.mean(metrics.w1_per_class(z, condition, latents, part.labels, classes))
+                )
                 measurements["spread"] = metrics.spread(z, condition, latents, part.labels, classes)
         return (measurements if measured else {}), drawn
 

@@ -68,7 +68,9 @@ def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...]) -> N
             if fit
             else "use images with even sides"
         )
-        raise UserError(f"representation.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}")
+        raise UserError(
+            f"representation.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}"
+        )
 
 
 def _norm(width: int) -> nn.GroupNorm:

@@ -59,9 +59,13 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     if config.matcher not in MATCHERS:
         raise UserError(f"matching.matcher={config.matcher}: choose one of {', '.join(MATCHERS)}")
     if context.model.encode is None or context.model.decode is None:
-        raise UserError(f"stages: {context.name} needs a stage before it that encodes and decodes, such as representation")
+        raise UserError(
+            f"stages: {context.name} needs a stage before it that encodes and decodes, such as representation"
+        )
     if config.view != "paired":
-        raise UserError(f"{context.name}.view={config.view}: matching needs labels; type --config.{context.name}.view=paired")
+        raise UserError(
+            f"{context.name}.view={config.view}: matching needs labels; type --config.{context.name}.view=paired"
+        )
     strata = context.num_classes if math.isinf(config.beta) else None
     if strata and config.batch_size % strata:
         nearest = max(round(config.batch_size / strata), 1) * strata

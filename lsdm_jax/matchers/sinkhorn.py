@@ -23,7 +23,9 @@ PyTree = Any
 Metrics = Mapping[str, jax.Array]
 
 
-def divergence(x: jax.Array, y: jax.Array, *, epsilon: float, max_iterations: int, threshold: float) -> tuple[jax.Array, Metrics]:
+def divergence(
+    x: jax.Array, y: jax.Array, *, epsilon: float, max_iterations: int, threshold: float
+) -> tuple[jax.Array, Metrics]:
     """S_ε between two clouds `[n, d]` and `[m, d]` of equal weights, and how the solver fared.
 
     Args:
@@ -47,7 +49,9 @@ def divergence(x: jax.Array, y: jax.Array, *, epsilon: float, max_iterations: in
     return value, {"iterations": output.n_iters[0].astype(jnp.float32), "converged": converged.astype(jnp.float32)}
 
 
-def stratified(generated: jax.Array, latents: jax.Array, weights: jax.Array, **solver: Any) -> tuple[jax.Array, Metrics]:
+def stratified(
+    generated: jax.Array, latents: jax.Array, weights: jax.Array, **solver: Any
+) -> tuple[jax.Array, Metrics]:
     """β = ∞: Σ_x p(x) S_ε(G(x, ·), E(Y) | x), one problem a class, all at once.
 
     Args:
