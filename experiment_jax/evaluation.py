@@ -95,12 +95,7 @@ def latent_metrics(run: Run, material: Material) -> dict[str, float]:
         "w1_latent": float(np.mean(metrics.w1_per_class(*samples, *test, classes))),
         "w1_latent_floor": float(np.mean(metrics.w1_per_class(*train, *test, classes))),
         "spread": metrics.spread(*samples, *test, classes),
-        "fidelity": metrics.fidelity(
-            *(
-                images.astype(np.float32) / 127.5
-                for images in (material.samples.images, material.train.images, material.test.images)
-            )
-        ),
+        "fidelity": metrics.fidelity(material.samples.images, material.train.images, material.test.images),
     }
 
 

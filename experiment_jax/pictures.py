@@ -42,7 +42,7 @@ def stack(*parts: np.ndarray) -> np.ndarray:
 
 
 def alternate(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:
-    """Two sets uint8 `[N, height, width, channels]` as rows of pairs, each image of `below` under its own of `above`."""
+    """Two sets uint8 `[N, height, width, channels]` as rows, each image of `below` under its own of `above`."""
     count = len(above) // columns * columns
     shape = (count // columns, columns, *above.shape[1:])
     pairs = np.stack([above[:count].reshape(shape), below[:count].reshape(shape)], axis=1)

@@ -1,4 +1,4 @@
-"""What a training leaves behind while it runs: progress, rows, pictures, checkpoints, profiles; and how it is stopped."""
+"""What a training leaves behind while it runs: progress, rows, pictures, checkpoints, profiles; and how it stops."""
 
 import contextlib
 import signal

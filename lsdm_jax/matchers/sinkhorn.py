@@ -1,7 +1,7 @@
 """The `sinkhorn` matcher: G minimises the debiased entropic W₁ between generated and real latents.
 
-S_ε(μ, ν) = OT_ε(μ, ν) − ½ OT_ε(μ, μ) − ½ OT_ε(ν, ν) with cost ‖·‖₂ (Genevay et al. 2018; Feydy et al. 2019), which tends
-to W₁ as ε falls. ε is fixed: OTT's default moves with the data.
+S_ε(μ, ν) = OT_ε(μ, ν) − ½ OT_ε(μ, μ) − ½ OT_ε(ν, ν) with cost ‖·‖₂ (Genevay et al. 2018; Feydy et al. 2019), which
+tends to W₁ as ε falls. ε is fixed: OTT's default moves with the data.
 """
 
 import math
