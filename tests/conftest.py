@@ -1,0 +1,109 @@
+"""Before jax is imported: eight fake CPU devices, and caches that are the session's own.
+
+The judge and compiled programs are cached in a temporary folder, so that no test reads or writes the user's cache, and
+a program that several tests or processes need is compiled once.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+CACHE = tempfile.TemporaryDirectory(prefix="tests-cache-")
+os.environ.update(
+    XDG_CACHE_HOME=CACHE.name,
+    JAX_COMPILATION_CACHE_DIR=f"{CACHE.name}/compiled",
+    JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
+    JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES="none",
+    JAX_PLATFORMS="cpu",
+    XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip(),
+)
+
+import jax
+import pytest
+
+from experiment_jax import load_config
+
+PROJECT = Path(__file__).resolve().parent.parent
+DATA = PROJECT / "tests" / "data"
+
+TINY = {
+    "data.validation": 20,
+    "evaluation.num_samples": 40,
+    "judge": "configs/judge_digits.py:smoke",
+    "representation.steps": 4,
+    "representation.batch_size": 16,
+    "representation.widths": (4,),
+    "representation.latent_size": 3,
+    "representation.log_steps": 1,
+    "representation.checkpoint_steps": 2,
+    "matching.steps": 4,
+    "matching.batch_size": 40,
+    "matching.width": 8,
+    "matching.depth": 1,
+    "matching.noise_size": 2,
+    "matching.max_iterations": 20,
+    "matching.log_steps": 1,
+    "matching.checkpoint_steps": 2,
+}
+
+
+def tiny(**overrides):
+    """LSDM on digits, with networks and numbers of steps as small as they get; `__` stands for the dot of a key."""
+    changed = {key.replace("__", "."): value for key, value in overrides.items()}
+    return load_config("configs/lsdm_digits.py", {**TINY, **changed})
+
+
+@pytest.fixture(name="tiny", scope="session")
+def tiny_fixture():
+    """`tiny(representation__steps=6, …)` -> a config."""
+    return tiny
+
+
+@pytest.fixture(scope="session")
+def one():
+    """One device, as a list."""
+    return jax.devices()[:1]
+
+
+@pytest.fixture
+def strict():
+    """No implicit promotion of types; optax's Adam does not bear it, our own functions must."""
+    with jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, one):
+    """(config, directory) of a finished tiny run, for tests that do not write to it."""
+    from experiment_jax import train
+
+    config, workdir = tiny(), tmp_path_factory.mktemp("finished") / "run"
+    train(config, workdir, one)
+    return config, workdir
+
+
+@pytest.fixture
+def tree():
+    """`tree(folder)` -> {path: content} of every file under it, to see that nothing was touched."""
+
+    def read(folder):
+        return {path.relative_to(folder): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+    return read
+
+
+@pytest.fixture
+def script(monkeypatch, capsys):
+    """`script("train.py", *arguments)` -> (status, standard output, standard error), in this process."""
+    import runpy
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path(str(PROJECT / name), run_name="__main__")
+        output = capsys.readouterr()
+        return left.value.code, output.out, output.err
+
+    return run
