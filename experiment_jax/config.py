@@ -11,7 +11,7 @@ import json
 import runpy
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ml_collections import ConfigDict, config_dict
 
@@ -21,7 +21,14 @@ from experiment_jax.errors import UserError
 PACKAGES = ("experiment_jax", "lsdm_jax", "regene_jax")
 PROJECT = Path(__file__).resolve().parent.parent
 
-optional = config_dict.placeholder
+
+class Optional(config_dict.FieldReference):
+    """A setting that may be None; the others may not."""
+
+
+def optional(kind: type) -> Optional:
+    """A setting of type `kind` that starts as None."""
+    return Optional(None, field_type=kind)
 
 
 def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict:
@@ -136,7 +143,7 @@ def override(config: ConfigDict, overrides: Mapping[str, Any]) -> None:
         for key, value in overrides.items():
             section, name = _find(config, key)
             try:
-                section[name] = _typed(value, section.get_type(name), section[name])
+                section[name] = _typed(value, section, name)
             except (TypeError, ValueError, SyntaxError):
                 expected = section.get_type(name).__name__
                 raise UserError(
@@ -157,20 +164,34 @@ def _find(config: ConfigDict, key: str) -> tuple[ConfigDict, str]:
     return parent, name
 
 
-def _typed(value: Any, kind: type, current: Any) -> Any:
-    if not isinstance(value, str) or kind is str:
-        return value
-    if value == "None":
+def _typed(value: Any, section: ConfigDict, name: str) -> Any:
+    """`value` as a value of the setting: text is read, other values are checked where ConfigDict is lenient."""
+    kind, current = section.get_type(name), section[name]
+    if isinstance(value, str) and kind is not str:
+        value = _read(value, kind)
+    if value is None and not isinstance(section.get_ref(name), Optional):
+        _reject(value)
+    if isinstance(value, bool) and kind is not bool:
+        _reject(value)
+    if isinstance(current, tuple):
+        if not isinstance(value, list | tuple):
+            _reject(value)
+        kinds = {type(element) for element in current}
+        if kinds and not {type(element) for element in value} <= kinds:
+            _reject(value)
+        return tuple(value)
+    return value
+
+
+def _read(text: str, kind: type) -> Any:
+    if text == "None":
         return None
     if kind is bool:
-        return {"true": True, "false": False}[value.lower()] if value.lower() in ("true", "false") else _reject(value)
-    if kind in (int, float):
-        return kind(value)
-    parsed = ast.literal_eval(value)
-    return tuple(parsed) if isinstance(current, tuple) else parsed
+        return {"true": True, "false": False}[text.lower()] if text.lower() in ("true", "false") else _reject(text)
+    return kind(text) if kind in (int, float) else ast.literal_eval(text)
 
 
-def _reject(value: str) -> None:
+def _reject(value: Any) -> NoReturn:
     raise ValueError(value)
 
 

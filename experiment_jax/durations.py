@@ -42,7 +42,7 @@ def to_steps(
         num_examples: examples an epoch.
 
     Raises:
-        UserError: none or several units are given, or a negative number.
+        UserError: none or several units are given, or a number that is negative or not finite.
     """
     options = [key for key in keys(name, UNITS) if key in section]
     given = {key: section[key] for key in options if section[key] is not None}
@@ -50,12 +50,14 @@ def to_steps(
         found = " and ".join(f"{key}={value}" for key, value in given.items()) or "none"
         raise UserError(f"a duration takes exactly one of {', '.join(options)}; given: {found}")
     [(key, value)] = given.items()
-    if value < 0:
-        raise UserError(f"{key}={value}: a duration cannot be negative; give 0 or more")
-    steps_each = {
-        "steps": 1,
-        "epochs": (num_examples or 0) / batch_size,
-        "examples": 1 / batch_size,
-        "percent": (total or 0) / 100,
+    if not 0 <= value < math.inf:
+        raise UserError(f"{key}={value}: a duration is finite and not negative; give 0 or more")
+    # The product comes before the quotient, so that what divides evenly is exact: 100 · (110 / 100) exceeds 110.
+    per_step = {
+        "steps": (1, 1),
+        "epochs": (num_examples or 0, batch_size),
+        "examples": (1, batch_size),
+        "percent": (total or 0, 100),
     }
-    return math.ceil(value * steps_each[key.rpartition("_")[2]])
+    factor, divisor = per_step[key.rpartition("_")[2]]
+    return math.ceil(value * factor / divisor)

@@ -42,8 +42,12 @@ def plan(section: ConfigDict, num_examples: int) -> Plan:
     """The plan of a section; cadences are rounded up to whole dispatches.
 
     Raises:
-        UserError: a duration is missing or doubled, or the length is not a multiple of `steps_per_dispatch`.
+        UserError: a duration is missing or doubled, the batch is empty, or the length is not a multiple of `steps_per_dispatch`.
     """
+    if section.batch_size < 1:
+        raise UserError(
+            f"batch_size={section.batch_size}: a batch holds at least one example; type batch_size=1 or more"
+        )
     sizes = dict(batch_size=section.batch_size, num_examples=num_examples)
     total = durations.to_steps(section, **sizes)
     each = section.steps_per_dispatch
