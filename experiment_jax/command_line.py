@@ -42,7 +42,9 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Calls `main` and leaves: status 0, or 2 with one line on standard error for what a person mistyped."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    # force: importing some libraries has already given the root logger a handler of its own.
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # readers of data sets say which faster ones they miss
     logging.getLogger("experiment_jax").setLevel(logging.INFO)
     try:
         status = main() or 0

@@ -81,7 +81,7 @@ def load(config: ConfigDict, seed: int) -> Dataset:
     """
     train, class_names = read(config.name, "train")
     classes = len(class_names)
-    held_out = _balanced(train.labels, config.validation, classes, seed, "data.validation")
+    held_out = _balanced(train.labels, config.validation, classes, seed, "data.validation", leave=1)
     rest = np.setdiff1d(np.arange(len(train)), held_out)
     validation, train = train.take(held_out), train.take(rest)
     if config.paired is not None:
@@ -97,12 +97,12 @@ def read(name: str, split: str) -> tuple[Split, tuple[str, ...]]:
         name: "digits", a TFDS name, or the path of a prepared TFDS directory.
         split: "train" or "test".
     """
-    return _digits(split) if name == "digits" else _tfds(name, split)
+    return _digits(split) if name == "digits" else _tfds(name, split, _tfds_root())
 
 
 def choose_paired(labels: np.ndarray, count: int, num_classes: int, seed: int) -> np.ndarray:
     """Indices int64 `[count]` of the images whose labels may be used: the same number of every class, by seed."""
-    return _balanced(labels, count, num_classes, seed + 1, "data.paired")
+    return _balanced(labels, count, num_classes, seed + 1, "data.paired", least=1)
 
 
 def hide_labels(labels: np.ndarray, paired: np.ndarray) -> np.ndarray:
@@ -112,24 +112,20 @@ def hide_labels(labels: np.ndarray, paired: np.ndarray) -> np.ndarray:
     return hidden
 
 
-def _balanced(labels: np.ndarray, count: int, num_classes: int, seed: int, setting: str) -> np.ndarray:
-    if count % num_classes or not 0 <= count <= len(labels):
-        below = min(count, len(labels)) // num_classes * num_classes
+def _balanced(
+    labels: np.ndarray, count: int, num_classes: int, seed: int, setting: str, *, least: int = 0, leave: int = 0
+) -> np.ndarray:
+    """Sorted indices `[count]`, equally many of every class: at least `least`, and `leave` of each are left over."""
+    available = np.bincount(labels, minlength=num_classes).min() - leave
+    if count % num_classes or not least <= count // num_classes <= available:
+        fit = min(max(count // num_classes, least), available) * num_classes
         raise UserError(
-            f"{setting}={count}: must be a multiple of the {num_classes} classes and at most {len(labels)} images; "
-            f"type --config.{setting}={max(below, num_classes)}"
+            f"{setting}={count}: must be a multiple of the {num_classes} classes and at most {available} images of "
+            f"each, which the smallest class can give; type --config.{setting}={fit}"
         )
     generator = np.random.default_rng([seed, num_classes])
-    chosen = []
-    for label in range(num_classes):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        if len(members) < count // num_classes:
-            raise UserError(
-                f"{setting}={count}: class {label} has only {len(members)} images of the {count // num_classes} asked; "
-                f"type --config.{setting}={len(members) * num_classes}"
-            )
-        chosen.append(members[: count // num_classes])
-    return np.sort(np.concatenate(chosen))
+    members = [generator.permutation(np.flatnonzero(labels == label)) for label in range(num_classes)]
+    return np.sort(np.concatenate([rows[: count // num_classes] for rows in members]))
 
 
 def view(dataset: Dataset, name: str) -> View:
@@ -160,11 +156,11 @@ def _digits(split: str) -> tuple[Split, tuple[str, ...]]:
 
 
 @functools.cache
-def _tfds(name: str, split: str) -> tuple[Split, tuple[str, ...]]:
+def _tfds(name: str, split: str, root: str) -> tuple[Split, tuple[str, ...]]:
     """A prepared TFDS set with an `image` and a `label`; reading it needs no TensorFlow."""
     import tensorflow_datasets as tfds
 
-    builder = _builder(tfds, name)
+    builder = _builder(tfds, name, root)
     features = builder.info.features
     if not {"image", "label"} <= set(features or {}):
         raise UserError(f"data.name={name}: needs the features image and label; it has {', '.join(features or {})}")
@@ -185,30 +181,37 @@ def _tfds(name: str, split: str) -> tuple[Split, tuple[str, ...]]:
     return Split(images, labels), tuple(features["label"].names)
 
 
-def _builder(tfds: Any, name: str) -> Any:
-    """The builder of a prepared directory, or of a set prepared in TFDS's data directory."""
+def _tfds_root() -> str:
+    """Where prepared sets are looked for by name."""
+    return os.environ.get("TFDS_DATA_DIR", str(Path("~/tensorflow_datasets").expanduser()))
+
+
+def _builder(tfds: Any, name: str, root: str) -> Any:
+    """The builder of a prepared directory, or of a set prepared under `root`."""
     path = Path(name).expanduser()
     if (path / "dataset_info.json").is_file():
         return _reading(name, lambda: tfds.builder_from_directory(path))
     if os.sep in name:
         raise UserError(f"data.name={name}: there is no prepared set; give the folder that holds dataset_info.json")
-    root = os.environ.get("TFDS_DATA_DIR", str(Path("~/tensorflow_datasets").expanduser()))
     try:
-        builder = tfds.builder(name, data_dir=root)
-    except (ValueError, AssertionError) as error:
+        builder = _reading(name, lambda: tfds.builder(name, data_dir=root), tfds.core.DatasetNotFoundError)
+    except tfds.core.DatasetNotFoundError as error:
         raise UserError(
-            f"data.name={name}: {str(error).splitlines()[0]} Looked in {root} and in TFDS's own list"
+            f"data.name={name}: {str(error).splitlines()[0]} Looked in {root} and in TFDS's own list; give digits, a "
+            f"TFDS name, or the folder of a prepared set"
         ) from None
     if not builder.info.splits:
         raise UserError(f"data.name={name}: is not prepared in {root}; type: {_prepare(name)}")
     return builder
 
 
-def _reading(name: str, read: Callable[[], Any]) -> Any:
-    """Calls `read`; what goes wrong in the files of a set is one line for the person who named it."""
+def _reading(name: str, read: Callable[[], Any], *but: type[Exception]) -> Any:
+    """Calls `read`; whatever the readers raise over the files of a set is one line for the person who named it."""
     try:
         return read()
-    except (OSError, ValueError, KeyError, RuntimeError, IndexError, SystemError) as error:
+    except but:
+        raise
+    except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"data.name={name}: cannot be read ({reason[0]}); prepare it again: {_prepare(name)}"
@@ -218,4 +221,7 @@ def _reading(name: str, read: Callable[[], Any]) -> Any:
 def _prepare(name: str) -> str:
     """The command that prepares a set in the format that we read; only this needs TensorFlow."""
     install = "" if importlib.util.find_spec("tensorflow") else "pip install tensorflow-cpu && "
-    return f"{install}tfds build {Path(name).name} --file_format=array_record --overwrite"
+    path = Path(name)
+    # The folder of a prepared set is NAME/VERSION or NAME/CONFIG/VERSION under TFDS's data directory.
+    dataset = path.parent.name if os.sep in name and path.name[:1].isdigit() else path.name
+    return f"{install}tfds build {dataset} --file_format=array_record --overwrite"

@@ -42,7 +42,8 @@ def plan(section: ConfigDict, num_examples: int) -> Plan:
     """The plan of a section; cadences are rounded up to whole dispatches.
 
     Raises:
-        UserError: a duration is missing or doubled, the batch is empty, or the length is not a multiple of `steps_per_dispatch`.
+        UserError: an empty batch, a missing or doubled duration, or a length that is not a multiple of
+            `steps_per_dispatch`.
     """
     if section.batch_size < 1:
         raise UserError(
