@@ -18,6 +18,7 @@ def get_config():
         ema_decay=0.99,
         optimiser=dict(learning_rate=3e-3, weight_decay=1e-3),
         widths=(32, 64),
+        convolutions=2,
         features=64,
         dropout=0.2,
         shift=1,

@@ -20,6 +20,7 @@ def get_config():
         noise=0.1,
         l1=1.0,
         ssim=0.0,
+        perceptual=0.0,
     )
     config.matching = stage(
         "lsdm_jax.matching:stage",
@@ -47,5 +48,5 @@ VARIANTS = {
         "matching.steps": 2,
         "matching.batch_size": 20,
         "evaluation.num_samples": 100,
-    }
+    },
 }
