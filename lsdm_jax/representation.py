@@ -32,7 +32,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: see `Context`; its model provides features where `perceptual` is not 0.
 
     Raises:
-        UserError: an unknown kind, a perceptual loss without a stage that provides features, or images whose sides cannot be halved often enough.
+        UserError: an unknown kind, a perceptual loss without a stage that provides features, or images whose sides
+            cannot be halved often enough.
     """
     if config.kind != "autoencoder":
         raise UserError(f"representation.kind={config.kind}: choose autoencoder")
