@@ -7,7 +7,7 @@ def get_config():
     config = experiment("lsdm", "digits", stages=("representation", "matching"))
     config.judge = "configs/judge_digits.py"
     config.data.validation = 100
-    config.evaluation.num_samples = 450
+    config.evaluation.protocol = "test_450"
     config.representation = stage(
         "lsdm_jax.representation:stage",
         view="all",
@@ -47,6 +47,6 @@ VARIANTS = {
         "representation.batch_size": 20,
         "matching.steps": 2,
         "matching.batch_size": 20,
-        "evaluation.num_samples": 100,
+        "evaluation.protocol": "test_100",
     },
 }

@@ -54,6 +54,6 @@ VARIANTS = {
         "representation.batch_size": 20,
         "matching.steps": 2,
         "matching.batch_size": 20,
-        "evaluation.num_samples": 100,
+        "evaluation.protocol": "test_100",
     }
 }
