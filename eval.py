@@ -1,26 +1,45 @@
-"""Evaluates a run: python eval.py --workdir DIR [--step N] [--num_samples N]. The last line is the metrics, as JSON."""
+"""Evaluates a run: python eval.py --workdir DIR [--step N] [--num_samples N]. The last line is the metrics, as JSON.
 
+With --images NPZ|DIR --config configs/NAME.py it judges anybody's samples as it judges that config's.
+"""
+
+import argparse
 import json
 
-from experiment_jax import command_line
+from experiment_jax import UserError, command_line, load_config, load_run
+from experiment_jax.evaluation import evaluate_images, read_images, save_samples
 
 
 def main() -> None:
     parser = command_line.Parser(__doc__)
-    parser.add_argument("--workdir", required=True, help="the run's directory")
+    parser.add_argument("--workdir", help="the run's directory")
     parser.add_argument("--step", type=int, help="a checkpoint of the last stage; by default what the run ended with")
-    parser.add_argument("--num_samples", type=int, help="by default the config's evaluation.num_samples")
+    parser.add_argument("--num_samples", type=int, metavar="N", help="in place of the protocol's number")
+    parser.add_argument("--protocol", help="test_10k, train_50k, ...; by default the config's")
+    parser.add_argument("--cas", action="store_true", help="also train a classifier on the samples")
     parser.add_argument("--save_samples", type=int, metavar="N", help="also write N samples (uint8) and labels as .npz")
+    parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
+    parser.add_argument("--config", help="with --images: the config whose data set, judge and protocol count")
     flags = parser.parse_args()
+    if (flags.workdir is None) == (flags.images is None) or (flags.images is None) != (flags.config is None):
+        raise UserError("give --workdir DIR, or --images NPZ|DIR with --config configs/NAME.py")
+    print(json.dumps(_judge_images(flags) if flags.images else _evaluate(flags)))
 
-    from experiment_jax import load_run
-    from experiment_jax.evaluation import save_samples
 
+def _evaluate(flags: argparse.Namespace) -> dict:
     run = load_run(flags.workdir, flags.step)
-    metrics = run.evaluate(num_samples=flags.num_samples)
+    metrics = run.evaluate(num_samples=flags.num_samples, protocol=flags.protocol, with_cas=flags.cas)
     if flags.save_samples:
         save_samples(run, flags.save_samples)
-    print(json.dumps(metrics))
+    return metrics
+
+
+def _judge_images(flags: argparse.Namespace) -> dict:
+    config = load_config(flags.config)
+    found = read_images(flags.images)
+    labels = found.labels if (found.labels >= 0).all() else None
+    protocol = flags.protocol or config.evaluation.protocol
+    return evaluate_images(config.judge, config.data.name, protocol, found.images, labels)
 
 
 if __name__ == "__main__":

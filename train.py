@@ -2,7 +2,7 @@
 
 import sys
 
-from experiment_jax import command_line
+from experiment_jax import Stopped, command_line, load_config, train
 
 
 def main() -> int | None:
@@ -11,8 +11,6 @@ def main() -> int | None:
     parser.add_argument("--workdir", required=True, help="the run's directory; an interrupted run goes on from there")
     arguments, overrides = command_line.split_overrides(sys.argv[1:])
     flags = parser.parse_args(arguments)
-
-    from experiment_jax import Stopped, load_config, train  # after the flags: --help and typing mistakes answer at once
 
     config = load_config(flags.config, overrides)
     try:

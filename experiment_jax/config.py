@@ -45,7 +45,10 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
             ),
             stages=stages,
             judge="",  # config of the neutral classifier that evaluation trusts
-            evaluation=dict(num_samples=10_000, batch_size=500),
+            evaluation=dict(
+                protocol="test_10k",  # compare 10,000 samples with the test images; "train_50k": 50,000 with train's
+                batch_size=500,
+            ),
         )
     )
 

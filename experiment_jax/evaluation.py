@@ -1,10 +1,5 @@
-"""Evaluation of a run: metrics.json and samples.png under `DIR/eval/<step>/`.
+"""Evaluation of a run: metrics.json and samples.png under `DIR/eval/<step>/`."""
 
-What is measured is said where it is measured; DESIGN.md's definitions hold. Samples are drawn for the labels of the
-test images (in an order chosen by seed), so that both have the same share of each class.
-"""
-
-import dataclasses
 import json
 import logging
 import time
@@ -13,157 +8,132 @@ from typing import Any
 
 import numpy as np
 
-from experiment_jax import checkpoints, judge, metrics, pictures, run_directory
+from experiment_jax import cas, data, judged, metrics, pictures, run_directory
 from experiment_jax.data import Split
 from experiment_jax.errors import UserError
-from experiment_jax.run import Run, load_run
+from experiment_jax.judged import Bench
+from experiment_jax.run import Run
 from experiment_jax.stage import Samples
 
 log = logging.getLogger(__name__)
 PICTURE_COLUMNS = 10
 
 
-@dataclasses.dataclass(frozen=True)
-class Material:
-    """What the metrics are computed from, N of each.
-
-    Attributes:
-        labels: int32 `[N]`, the conditions of the samples.
-        samples: images uint8, latents, accepted, all `[N, …]`.
-        test: the test split.
-        train: training images, as many of each class as `labels` has, chosen by seed; with their labels.
-    """
-
-    labels: np.ndarray
-    samples: Samples
-    test: Split
-    train: Split
-
-
-def evaluate(run: Run, *, num_samples: int | None = None, seed: int = 0) -> dict[str, Any]:
+def evaluate(
+    run: Run, *, num_samples: int | None = None, protocol: str | None = None, with_cas: bool = False, seed: int = 0
+) -> dict[str, Any]:
     """Measures a run, writes metrics.json and samples.png, and returns the metrics, flat.
 
     Args:
         run: from `load_run`.
-        num_samples: N; by default the config's `evaluation.num_samples`.
+        num_samples: N, in place of the protocol's.
+        protocol: "test_10k", "train_50k", …; by default the config's `evaluation.protocol`.
+        with_cas: train a classifier on the samples too; it takes as long as that training.
         seed: of the samples' noise and of the choice of labels and training images.
 
     Raises:
-        UserError: the run does not sample, or no judge is named; nothing is written.
+        UserError: the run does not sample, no judge is named, or samples that cannot be measured; nothing is written.
     """
     start = time.perf_counter()
-    judge_config = judge.config_for(run.config.judge, run.config.data.name)
-    judged_by = load_run(judge.trained(judge_config))
-    labels = conditions(run.test.labels, num_samples or run.config.evaluation.num_samples, seed)
-    run.sample(labels, seed)  # compiles
+    check_samples(run)
+    bench, labels = judged.bench(
+        run.config.judge, run.config.data.name, protocol or run.config.evaluation.protocol, num_samples, seed
+    )
+    run.sample(labels[: run.config.evaluation.batch_size], seed)  # compiles
     drawing = time.perf_counter()
     samples = run.sample(labels, seed)
     images_per_second = len(labels) / (time.perf_counter() - drawing)
-    material = Material(labels, samples, run.test, _matched_train(run, labels, seed))
     results = {
         "method": run.config.method,
         "dataset": run.config.data.name,
         "step": run.step,
-        "num_samples": len(labels),
-        "protocol": f"test_{len(run.test)}",
         "nfe": run.model.nfe,
         "images_per_second": images_per_second,
-        **latent_metrics(run, material),
-        **judged_metrics(run, material, judged_by),
-        "judge": checkpoints.digest(judged_by.model.params),
+        **judged.measure(bench, samples.images, labels),
+        **judged.measure_reconstructions(bench, run.decode(run.encode(bench.reference.images)), samples.images),
+        **latent_metrics(run, bench, samples, labels),
     }
     results["seconds"] = time.perf_counter() - start
+    if with_cas:
+        start = time.perf_counter()
+        results["cas"] = cas.classification_accuracy_score(bench, run.config.judge, samples.images, labels)
+        results["cas_seconds"] = time.perf_counter() - start
     folder = run.workdir / "eval" / str(run.step)
     pictures.save(folder / "samples.png", picture(run, samples, labels))
     run_directory.write_text(folder / "metrics.json", json.dumps(results, indent=2) + "\n")
     return results
 
 
-def conditions(test_labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Labels int32 `[count]`: those of the test images in an order chosen by seed, over and over."""
-    order = np.random.default_rng(seed).permutation(len(test_labels))
-    return test_labels[np.resize(order, count)]
+def evaluate_images(
+    judge_name: str, dataset: str, protocol: str, images: np.ndarray, labels: np.ndarray | None
+) -> dict:
+    """Anybody's samples, uint8 `[N, height, width, channels]`, measured as those of a run are; nothing is written."""
+    bench, _ = judged.bench(judge_name, dataset, protocol, len(images))
+    return {"method": "images", "dataset": dataset, **judged.measure(bench, images, labels)}
 
 
-def latent_metrics(run: Run, material: Material) -> dict[str, float]:
-    """`w1_latent`, its floor, `spread` in the model's latents; `fidelity` in pixels."""
+def latent_metrics(run: Run, bench: Bench, samples: Samples, labels: np.ndarray) -> dict[str, float]:
+    """`w1_latent`, its floor and `spread`, exact and per class, and the sliced W₁ of all; in the model's latents.
+
+    The floor takes real images of the other split, as many of each class as there are samples.
+    """
     classes = run.dataset.num_classes
-    test = run.encode(material.test.images), material.test.labels
-    train = run.encode(material.train.images), material.train.labels
-    samples = material.samples.latents, material.labels
+    real = run.encode(bench.reference.images), bench.reference.labels
+    other = run.encode(bench.other.images), bench.other.labels
+    generated = samples.latents, labels
     return {
-        "w1_latent": float(np.mean(metrics.w1_per_class(*samples, *test, classes))),
-        "w1_latent_floor": float(np.mean(metrics.w1_per_class(*train, *test, classes))),
-        "spread": metrics.spread(*samples, *test, classes),
-        "fidelity": metrics.fidelity(material.samples.images, material.train.images, material.test.images),
-    }
-
-
-def judged_metrics(run: Run, material: Material, judged_by: Run) -> dict[str, Any]:
-    """Accuracies by the judge and Fréchet distances in its features, of samples, reconstructions and real images."""
-    recon = run.decode(run.encode(material.test.images))
-    features = {
-        name: judged_by.encode(images)
-        for name, images in dict(
-            gen=material.samples.images, recon=recon, test=material.test.images, train=material.train.images
-        ).items()
-    }
-
-    def accuracy(name: str, labels: np.ndarray) -> float:
-        return float(np.mean(judged_by.classify(features[name]) == labels))
-
-    def distance(first: str, second: str) -> float:
-        return metrics.frechet_distance(metrics.moments([features[first]]), metrics.moments([features[second]]))
-
-    return {
-        "accuracy_gen": accuracy("gen", material.labels),
-        "accuracy_recon": accuracy("recon", material.test.labels),
-        "accuracy_real": accuracy("test", material.test.labels),
-        "fd_gen": distance("gen", "test"),
-        "fd_recon": distance("recon", "test"),
-        "fd_gen_vs_recon": distance("gen", "recon"),
-        "fd_floor": distance("train", "test"),
-        "fd_extractor": f"judge of {judged_by.config.data.name}, {features['gen'].shape[1]} features",
+        "w1_latent": float(np.mean(metrics.w1_per_class(*generated, *real, classes))),
+        "w1_latent_floor": float(np.mean(metrics.w1_per_class(*other, *real, classes))),
+        "w1_latent_sliced": metrics.w1_sliced(generated[0], real[0]),
+        "spread": metrics.spread(*generated, *real, classes),
     }
 
 
 def picture(run: Run, samples: Samples, labels: np.ndarray) -> np.ndarray:
     """Samples, one row a class; below a rule, reconstructions under their originals (test images)."""
-    classes = min(run.dataset.num_classes, 10)
-    rows = [samples.images[np.resize(np.flatnonzero(labels == c), PICTURE_COLUMNS)] for c in range(classes)]
+    classes = np.unique(labels)[:10]
+    rows = [samples.images[np.resize(np.flatnonzero(labels == c), PICTURE_COLUMNS)] for c in classes]
     originals = run.test.images[: 2 * PICTURE_COLUMNS]
-    recon = run.decode(run.encode(originals))
-    return pictures.stack(
-        pictures.grid(np.stack(rows)), pictures.grid(pictures.alternate(originals, recon, PICTURE_COLUMNS))
-    )
+    pairs = pictures.alternate(originals, run.decode(run.encode(originals)), PICTURE_COLUMNS)
+    return pictures.stack(pictures.grid(np.stack(rows)), pictures.grid(pairs))
 
 
 def save_samples(run: Run, count: int, seed: int = 0) -> Path:
     """Writes `count` samples as uint8 images with their labels to `DIR/eval/<step>/samples.npz`; the path."""
-    labels = conditions(run.test.labels, count, seed)
-    images = run.sample(labels, seed).images
+    check_samples(run)
+    labels = np.resize(np.random.default_rng(seed).permutation(run.test.labels), count)
     path = run.workdir / "eval" / str(run.step) / "samples.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, images=images, labels=labels)
+    np.savez_compressed(path, images=run.sample(labels, seed).images, labels=labels)
     log.info("wrote %d samples to %s", count, path)
     return path
 
 
-def _matched_train(run: Run, labels: np.ndarray, seed: int) -> Split:
-    """Training images with their true labels, as many of each class as `labels` has (or all there are)."""
-    from experiment_jax import data
+def read_images(path: str | Path) -> Split:
+    """Images uint8 of an .npz (`images`, and `labels` where known) or of a folder of PNG files; label -1: unknown.
 
-    train = data.read(run.config.data.name, "train")[0]
-    generator = np.random.default_rng(seed)
-    chosen = []
-    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
-        chosen.append(generator.permutation(np.flatnonzero(train.labels == label))[:count])
-    return train.take(np.sort(np.concatenate(chosen)))
+    Raises:
+        UserError: neither, or images that are not uint8 `[N, height, width, channels]`.
+    """
+    path = Path(path)
+    labels = None
+    if path.is_dir():
+        images = pictures.read_folder(path)
+    elif path.suffix == ".npz" and path.is_file():
+        with np.load(path) as archive:
+            images = archive["images"] if "images" in archive else np.zeros(0)
+            labels = archive["labels"].astype(np.int32) if "labels" in archive else None
+    else:
+        raise UserError(f"--images {path}: give an .npz that holds uint8 images, or a folder of PNGs")
+    if images.ndim != 4 or images.dtype != np.uint8:
+        shape = f"{images.dtype} {images.shape}"
+        raise UserError(f"--images {path}: images must be uint8 [N, height, width, channels], not {shape}")
+    return Split(images, np.full(len(images), data.UNPAIRED, np.int32) if labels is None else labels)
 
 
-def check_samples_possible(run: Run) -> None:
+def check_samples(run: Run) -> None:
     """Raises UserError where the run's stages do not sample."""
     if run.model.sample is None:
         raise UserError(
-            f"--workdir {run.workdir}: its stages {run.config.stages} do not sample; there is nothing to evaluate"
+            f"--workdir {run.workdir}: its stages {', '.join(run.config.stages)} do not sample; evaluate a run whose do"
         )

@@ -30,11 +30,13 @@ class Features(nn.Module):
 
     Attributes:
         widths: channels of each block; every block but the first halves the image (rounding up).
+        convolutions: in each block.
         features: size of the penultimate layer.
         dropout: share of features dropped in training.
     """
 
     widths: tuple[int, ...]
+    convolutions: int
     features: int
     dropout: float
 
@@ -44,7 +46,7 @@ class Features(nn.Module):
         for block, width in enumerate(self.widths):
             if block:
                 x = nn.avg_pool(x, (2, 2), (2, 2), padding="SAME")
-            for _ in range(2):
+            for _ in range(self.convolutions):
                 x = nn.silu(nn.GroupNorm(num_groups=min(8, width))(nn.Conv(width, (3, 3))(x)))
         x = nn.Dense(self.features)(x.reshape(len(x), -1))
         x = nn.silu(nn.LayerNorm()(x))
@@ -55,10 +57,10 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     """The stage of a judge: cross-entropy on labelled images.
 
     Args:
-        config: widths, features, dropout, shift, label_smoothing, optimiser, ema_decay.
+        config: widths, convolutions, features, dropout, shift, label_smoothing, optimiser, ema_decay.
         context: see `Context`.
     """
-    network = Features(config.widths, config.features, config.dropout)
+    network = Features(config.widths, config.convolutions, config.features, config.dropout)
     head = nn.Dense(context.num_classes)
     descent = optimiser.build(config.optimiser, context.total_steps)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from experiment_jax.errors import UserError
+
 GAP = 2
 PAPER, INK = 255, 40
 
@@ -55,3 +57,17 @@ def save(path: Path, picture: np.ndarray) -> None:
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     Image.fromarray(picture).save(beside, format="PNG")
     beside.replace(path)
+
+
+def read_folder(folder: Path) -> np.ndarray:
+    """The PNG files of a folder in the order of their names, uint8 `[N, height, width, channels]`.
+
+    Raises:
+        UserError: no PNG, or images of different sizes.
+    """
+    files = sorted(folder.glob("*.png"))
+    images = [np.asarray(Image.open(file)) for file in files]
+    images = [image[..., None] if image.ndim == 2 else image[..., :3] for image in images]
+    if len({image.shape for image in images}) != 1:
+        raise UserError(f"--images {folder}: needs PNG files of one size; found {len(files)} files")
+    return np.stack(images)

@@ -92,19 +92,20 @@ class Run:
         return evaluate(self, **options)
 
 
-def load_run(workdir: str | Path, step: int | None = None) -> Run:
+def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | None = None) -> Run:
     """The run in `workdir`; needs nothing but that and its data set.
 
     Args:
         workdir: a run directory.
         step: a checkpoint of the last stage; by default what the finished stage froze.
+        dataset: what it was trained on, where that was not the data set that the config names.
 
     Raises:
         UserError: no run there, a stage that is not finished, or no checkpoint of that step.
     """
     workdir = Path(workdir)
     config = run_directory.read_config(workdir)
-    dataset = data.load(config.data, config.seed)
+    dataset = dataset or data.load(config.data, config.seed)
     parts = method.build(config, dataset)
     model, reached = Model(), 0
     for part in parts:

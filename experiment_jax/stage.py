@@ -32,6 +32,7 @@ class Model:
         encode: (params, images `[batch, height, width, channels]` in [-1, 1]) -> latents `[batch, latent]`.
         decode: (params, latents) -> images.
         classify: (params, latents) -> logits `[batch, classes]`.
+        features: (params, images) -> list of feature maps `[batch, h, w, features]`, for perceptual losses.
         sample: (params, keys `[batch]`, condition `[batch, …]`) -> Samples. One key a sample: sample i depends on key
             i and condition i, not on the batch that it is drawn in.
         latent_size: dimension of the latents.
@@ -42,6 +43,7 @@ class Model:
     encode: Callable[..., jax.Array] | None = None
     decode: Callable[..., jax.Array] | None = None
     classify: Callable[..., jax.Array] | None = None
+    features: Callable[..., list[jax.Array]] | None = None
     sample: Callable[..., Samples] | None = None
     latent_size: int | None = None
     nfe: int | None = None

@@ -26,13 +26,19 @@ log = logging.getLogger(__name__)
 PyTree = Any
 
 
-def train(config: ConfigDict, workdir: str | Path, devices: Sequence[jax.Device] | None = None) -> dict[str, Frozen]:
+def train(
+    config: ConfigDict,
+    workdir: str | Path,
+    devices: Sequence[jax.Device] | None = None,
+    dataset: Dataset | None = None,
+) -> dict[str, Frozen]:
     """Trains the stages of `config` in `workdir`; goes on where an earlier call of the same run ended.
 
     Args:
         config: from `experiment_jax.load_config`.
         workdir: the run's directory, new or of the same config.
         devices: to train on; all by default.
+        dataset: images in memory, in place of the data set that the config names.
 
     Returns:
         The frozen stages, by name.
@@ -43,7 +49,7 @@ def train(config: ConfigDict, workdir: str | Path, devices: Sequence[jax.Device]
     """
     workdir = Path(workdir)
     changes = run_directory.check(workdir, config)
-    dataset = data.load(config.data, config.seed)
+    dataset = dataset or data.load(config.data, config.seed)
     parts = method.build(config, dataset)
     mesh = parallel.mesh(devices)
     jobs = [method.job(part, config, mesh) for part in parts]

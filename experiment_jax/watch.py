@@ -44,6 +44,8 @@ def watcher(
     def watch(state: PyTree, upstream: Upstream) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         params = {**upstream, context.name: stage.finish(state, view, upstream)}
         measurements, drawn = {}, {}
+        if model.encode is None:
+            return {}, {}
         latents = passes.over(lambda images: encode(params, images), part.images, batch_size=500)
         if "decode" in stage.provides:
             images = passes.over(lambda z: decode(params, z), latents, batch_size=500)

@@ -3,12 +3,15 @@
 min_{E, D} ‖Y − D(E(Y))‖ over every image Y (arXiv 2603.04223, step 1); no label is seen.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, parallel, passes, ssim, train_state
+from experiment_jax import optimiser, parallel, passes, perceptual, ssim, train_state
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
@@ -24,14 +27,21 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     Args:
         config: kind ("autoencoder"), latent_size, widths, noise (standard deviation of what the decoder's inputs get
-            in training, in units of the latents' own scale), l1 and ssim (weights of the loss), optimiser, ema_decay.
-        context: see `Context`.
+            in training, in units of the latents' own scale), l1, ssim and perceptual (weights of the loss),
+            optimiser, ema_decay.
+        context: see `Context`; its model provides features where `perceptual` is not 0.
 
     Raises:
-        UserError: an unknown kind, or images whose sides cannot be halved often enough.
+        UserError: an unknown kind, a perceptual loss without a stage that provides features, or images whose sides
+            cannot be halved often enough.
     """
     if config.kind != "autoencoder":
         raise UserError(f"representation.kind={config.kind}: choose autoencoder")
+    if config.perceptual and context.model.features is None:
+        raise UserError(
+            f"{context.name}.perceptual={config.perceptual}: needs a stage before it that provides features; "
+            f"type --config.{context.name}.perceptual=0"
+        )
     check_sides(context.image_shape, config.widths)
     encoder = Encoder(config.widths, config.latent_size)
     decoder = Decoder(config.widths, context.image_shape)
@@ -53,7 +63,9 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             scale = _scale(latents, context.axis_name)
             # Noise in units of the latents' scale: the encoder cannot drown it by making latents large.
             noised = latents + config.noise * scale * jax.random.normal(key, latents.shape)
-            value, terms = reconstruction_loss(config, images, decoder.apply({"params": params["decoder"]}, noised))
+            decoded = decoder.apply({"params": params["decoder"]}, noised)
+            features = partial(context.model.features, upstream) if config.perceptual else None
+            value, terms = reconstruction_loss(config, images, decoded, features)
             return value, (statistics, {**terms, "latent_scale": scale})
 
         return train_state.descend(state, loss, descent, config.ema_decay, context.axis_name)
@@ -87,14 +99,27 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
 
 def reconstruction_loss(
-    config: ConfigDict, images: jax.Array, decoded: jax.Array
+    config: ConfigDict,
+    images: jax.Array,
+    decoded: jax.Array,
+    features: Callable[[jax.Array], list[jax.Array]] | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """l1 · mean |Y − D| + ssim · (1 − SSIM(Y, D)), and its terms; both `[batch, height, width, channels]` in [-1, 1]."""
+    """l1 · mean |Y − D| + ssim · (1 − SSIM(Y, D)) + perceptual · mean |f(Y) − f(D)|, and the terms.
+
+    Args:
+        config: l1, ssim, perceptual, the weights; a term of weight 0 is not computed.
+        images: Y, `[batch, height, width, channels]` in [-1, 1].
+        decoded: D, likewise.
+        features: f, images -> feature maps.
+    """
     terms = {"l1": jnp.mean(jnp.abs(images - decoded))}
     value = config.l1 * terms["l1"]
     if config.ssim:
         terms["ssim"] = jnp.mean(ssim.ssim(images, decoded))
         value += config.ssim * (1.0 - terms["ssim"])
+    if config.perceptual:
+        terms["perceptual"] = perceptual.distance(features(images), features(decoded))
+        value += config.perceptual * terms["perceptual"]
     return value, terms
 
 

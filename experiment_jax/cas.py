@@ -1,0 +1,30 @@
+"""The classification accuracy score: train a classifier on samples, apply it to real images (Ravuri & Vinyals 2019)."""
+
+import tempfile
+
+import numpy as np
+
+from experiment_jax import config as configs
+from experiment_jax.data import Dataset, Split
+from experiment_jax.judged import Bench
+from experiment_jax.run import load_run
+from experiment_jax.training import train
+
+
+def classification_accuracy_score(bench: Bench, judge_name: str, images: np.ndarray, labels: np.ndarray) -> float:
+    """The share of real test images that a classifier trained on the samples alone gets right.
+
+    Args:
+        bench: for the real images and the classes.
+        judge_name: the judge's config; its variant `cas` is the recipe of the classifier.
+        images: samples, uint8 `[N, height, width, channels]`.
+        labels: what they were asked to be, int32 `[N]`.
+    """
+    config = configs.load(f"{judge_name}:cas")
+    names = bench.judge.dataset.class_names
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = Dataset("samples", names, Split(images, labels), Split(images[:0], labels[:0]))
+        train(config, folder, dataset=dataset)
+        classifier = load_run(folder, dataset=dataset)
+    verdicts = classifier.classify(classifier.encode(bench.test.images))
+    return float(np.mean(verdicts == bench.test.labels))

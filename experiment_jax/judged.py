@@ -1,0 +1,156 @@
+"""What a judge says of images: accuracies, and distances in its features. Pure in the images; nothing is written."""
+
+import dataclasses
+import functools
+import logging
+from typing import Any
+
+import numpy as np
+
+from experiment_jax import checkpoints, data, judge, metrics
+from experiment_jax.data import Split
+from experiment_jax.errors import UserError
+from experiment_jax.run import Run, load_run
+
+log = logging.getLogger(__name__)
+
+
+def parse_protocol(name: str) -> tuple[str, int]:
+    """ "test_10k" -> ("test", 10_000): the real images that samples are compared with, and how many samples.
+
+    Raises:
+        UserError: not SPLIT_COUNT with the split train or test.
+    """
+    split, _, count = name.partition("_")
+    digits, thousands = (count[:-1], 1000) if count.endswith("k") else (count, 1)
+    if split not in ("test", "train") or not digits.isdigit() or not int(digits):
+        raise UserError(f"protocol={name}: type test_10k or train_50k, or another split and number of samples")
+    return split, int(digits) * thousands
+
+
+def protocol_name(split: str, count: int) -> str:
+    """The inverse of `parse_protocol`."""
+    return f"{split}_{count // 1000}k" if count % 1000 == 0 else f"{split}_{count}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """A judge and the real images that it compares with.
+
+    Attributes:
+        judge: the run of the neutral classifier.
+        train: all of it.
+        test: all of it.
+        split: "test" or "train", which of them samples are compared with.
+        other: of the split that is not the reference, as many images of each class as samples are asked for: what real
+            images would get.
+    """
+
+    judge: Run
+    train: Split
+    test: Split
+    split: str
+    other: Split
+
+    @property
+    def reference(self) -> Split:
+        return self.test if self.split == "test" else self.train
+
+    @functools.cached_property
+    def reference_features(self) -> np.ndarray:
+        return self.judge.encode(self.reference.images)
+
+    @functools.cached_property
+    def other_features(self) -> np.ndarray:
+        return self.judge.encode(self.other.images)
+
+
+def bench(
+    judge_name: str, dataset: str, protocol: str, num_samples: int | None, seed: int = 0
+) -> tuple[Bench, np.ndarray]:
+    """The judge (trained now if it was not yet), the real images, and labels int32 `[N]` to draw samples for.
+
+    Labels are those of the reference images in an order chosen by seed, over and over.
+
+    Args:
+        judge_name: the judge's config.
+        dataset: the run's data set; the judge must be of the same.
+        protocol: see `parse_protocol`.
+        num_samples: N in place of the protocol's.
+        seed: of the order, and of the choice of the other split's images.
+    """
+    split, count = parse_protocol(protocol)
+    judge_run = load_run(judge.trained(judge.config_for(judge_name, dataset)))
+    train, test = (data.read(dataset, name)[0] for name in ("train", "test"))
+    reference, other = (test, train) if split == "test" else (train, test)
+    generator = np.random.default_rng(seed)
+    labels = reference.labels[np.resize(generator.permutation(len(reference)), num_samples or count)]
+    matched = []
+    for label, wanted in zip(*np.unique(labels, return_counts=True), strict=True):
+        matched.append(generator.permutation(np.flatnonzero(other.labels == label))[:wanted])
+    return Bench(judge_run, train, test, split, other.take(np.sort(np.concatenate(matched)))), labels
+
+
+def measure(bench: Bench, images: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+    """Metrics of samples under a bench.
+
+    Args:
+        bench: the judge and the real images.
+        images: samples, uint8 `[N, height, width, channels]`.
+        labels: what they should be, int32 `[N]`; None: unknown, and `accuracy_gen` is absent.
+
+    Raises:
+        UserError: images of another shape than the real ones, too few, or all the same.
+    """
+    if images.shape[1:] != bench.reference.images.shape[1:]:
+        raise UserError(
+            f"images are {images.shape[1:]}, the data set's are {bench.reference.images.shape[1:]}; resize them"
+        )
+    metrics.check_points(images, "samples", 4)
+    features = bench.judge.encode(images)
+    moments, real = metrics.moments([features]), metrics.moments([bench.reference_features])
+    kid, _ = metrics.kernel_distance(bench.reference_features, features)
+    precision, recall = metrics.precision_recall(_first(bench.reference_features, len(features)), features)
+    real_train = bench.other if bench.split == "test" else bench.train
+    results = {
+        "num_samples": len(images),
+        "protocol": protocol_name(bench.split, len(images)),
+        "accuracy_real": _accuracy(bench, bench.reference_features, bench.reference.labels),
+        "fd_gen": metrics.frechet_distance(moments, real),
+        "fd_floor": metrics.frechet_distance(metrics.moments([bench.other_features]), real),
+        "fd_extractor": f"judge of {bench.judge.config.data.name}, {features.shape[1]} features",
+        "kid_gen": kid,
+        "precision": precision,
+        "recall": recall,
+        "fidelity": metrics.fidelity(images, real_train.images, bench.test.images),
+        **metrics.memorisation(images, bench.train.images, bench.test.images),
+        "judge": checkpoints.digest(bench.judge.model.params),
+    }
+    if labels is not None:
+        results["accuracy_gen"] = _accuracy(bench, features, labels)
+    if metrics.rank_deficient(moments):
+        results["fd_rank_deficient"] = True
+        log.warning(
+            "%d samples for %d features: take at least --num_samples %d", *features.shape, features.shape[1] + 1
+        )
+    return results
+
+
+def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray) -> dict[str, float]:
+    """Metrics of the reference's reconstructions, and of samples against them; all uint8 `[N, …]`."""
+    features = bench.judge.encode(recon)
+    moments = metrics.moments([features])
+    return {
+        "accuracy_recon": _accuracy(bench, features, bench.reference.labels),
+        "fd_recon": metrics.frechet_distance(moments, metrics.moments([bench.reference_features])),
+        "fd_gen_vs_recon": metrics.frechet_distance(moments, metrics.moments([bench.judge.encode(samples)])),
+    }
+
+
+def _accuracy(bench: Bench, features: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(bench.judge.classify(features) == labels))
+
+
+def _first(features: np.ndarray, count: int) -> np.ndarray:
+    """`count` rows spread evenly over all, so that both sides of precision and recall have the same number."""
+    return features[np.linspace(0, len(features) - 1, min(count, len(features))).astype(int)]
