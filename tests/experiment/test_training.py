@@ -17,6 +17,7 @@ from experiment_jax import (
     UserError,
     checkpoints,
     data,
+    load_config,
     load_run,
     method,
     parallel,
@@ -166,10 +167,11 @@ def test_every_stage_traces_its_update_once(tiny, one, tmp_path, monkeypatch):
     assert traces == ["representation", "matching"]
 
 
-def test_labels_of_unpaired_images_reach_no_parameter(tiny, one, tmp_path, monkeypatch):
-    # The choices of images stay those of the true labels; every other label is moved to another class.
-    config = tiny(data__paired=50, matching__best="w1_latent")
-    balanced, read, choices, paired = data._balanced, data.read, {}, []
+@pytest.fixture
+def relabelled(monkeypatch):
+    """`relabelled(change)`: from now on training labels are `change(labels, validation, paired)`, with the indices that
+    were chosen by the true labels before; the choices stay as they were. Returns how many labels each read changed."""
+    balanced, read, choices, changes = data._balanced, data.read, {}, []
 
     def remembered(labels, count, classes, seed, setting, **limits):
         if setting not in choices:
@@ -177,38 +179,44 @@ def test_labels_of_unpaired_images_reach_no_parameter(tiny, one, tmp_path, monke
         return choices[setting]
 
     monkeypatch.setattr(data, "_balanced", remembered)
+
+    def arrange(change):
+        def changed(name, split):
+            whole, names = read(name, split)
+            validation = choices["data.validation"]
+            paired = np.setdiff1d(np.arange(len(whole)), validation)[choices["data.paired"]]
+            labels = change(whole.labels.copy(), validation, paired).astype(np.int32)
+            changes.append(int((labels != whole.labels).sum()))
+            return data.Split(whole.images, labels), names
+
+        monkeypatch.setattr(data, "read", changed)
+        return changes
+
+    return arrange
+
+
+def test_labels_of_unpaired_images_reach_no_parameter_and_those_of_pairs_do(tiny, one, tmp_path, relabelled):
+    config = tiny(data__paired=50, matching__best="w1_latent")
     truth = train(config, tmp_path / "truth", one)
 
-    def scrambled(name, split):
-        whole, names = read(name, split)
-        labels = (whole.labels + 1 + np.arange(len(whole)) % 8) % 10
-        rest = np.setdiff1d(np.arange(len(whole)), choices["data.validation"])
-        known = np.concatenate([choices["data.validation"], rest[choices["data.paired"]]])
-        labels[known] = whole.labels[known]
-        paired.append(len(known))
-        assert (labels != whole.labels).sum() == len(whole) - 70
-        return data.Split(whole.images, labels.astype(np.int32)), names
+    def scramble(labels, validation, paired):
+        hidden = np.setdiff1d(np.arange(len(labels)), np.concatenate([validation, paired]))
+        labels[hidden] = (labels[hidden] + 1 + hidden % 8) % 10  # each to another class
+        return labels
 
-    monkeypatch.setattr(data, "read", scrambled)
+    changes = relabelled(scramble)
     assert_identical(train(config, tmp_path / "scrambled", one), truth)
-    assert paired == [70]  # 20 of validation and 50 pairs: the scrambled labels were really read
+    assert changes == [1347 - 20 - 50]
 
+    def exchange(labels, validation, paired):
+        labels[paired] = 9 - labels[paired]
+        return labels
 
-def test_paired_labels_do_reach_matching(finished, tiny, one, tmp_path, monkeypatch):
-    # The counterpart, which shows that the test above can fail.
-    read = data.read
-
-    def exchanged(name, split):
-        whole, names = read(name, split)
-        return data.Split(whole.images, (9 - whole.labels).astype(np.int32)), names
-
-    monkeypatch.setattr(data, "read", exchanged)
-    config = tiny(data__validation=0)
-    wrong = train(config, tmp_path / "wrong", one)
-    monkeypatch.setattr(data, "read", read)
-    right = train(config, tmp_path / "right", one)
-    assert_identical(wrong["representation"], right["representation"])
-    assert checkpoints.digest(wrong["matching"]) != checkpoints.digest(right["matching"])
+    changes = relabelled(exchange)
+    wrong = train(config, tmp_path / "exchanged", one)
+    assert changes[-1] == 50
+    assert_identical(wrong["representation"], truth["representation"])
+    assert checkpoints.digest(wrong["matching"]) != checkpoints.digest(truth["matching"])
 
 
 @pytest.fixture(scope="module")
@@ -370,28 +378,34 @@ def test_own_functions_promote_no_types(finished, strict):
     assert samples.latents.shape == (3, 3) and samples.accepted.dtype == bool
 
 
-KILLED = """
+SMALL_JUDGE = {
+    "classifier.steps": 40,
+    "classifier.batch_size": 8,
+    "classifier.widths": (4,),
+    "classifier.features": 5,
+    "classifier.log_steps": 1,
+    "classifier.checkpoint_steps": 2,
+    "data.validation": 20,
+}
+KILLED = f"""
 import sys
 import jax
 from experiment_jax import load_config, train
-overrides = {
-    "classifier.steps": 40, "classifier.batch_size": 8, "classifier.widths": (4,), "classifier.features": 5,
-    "classifier.log_steps": 1, "classifier.checkpoint_steps": 2, "data.validation": 20,
-}
-train(load_config("configs/judge_digits.py", overrides), sys.argv[1], jax.devices()[:1])
+train(load_config("configs/judge_digits.py", {SMALL_JUDGE}), sys.argv[1], jax.devices()[:1])
 """
 
 
-def test_sigkill_leaves_a_readable_checkpoint_and_the_rerun_ends_as_if_nothing_had_been(tmp_path):
+def test_sigkill_leaves_a_readable_checkpoint_and_the_rerun_ends_as_if_nothing_had_been(one, tmp_path):
     command = [sys.executable, "-c", KILLED]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     options = dict(cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     whole, workdir = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run([*command, whole], check=True, **options)
+    config = load_config("configs/judge_digits.py", SMALL_JUDGE)
+    train(config, whole, one)
 
     generator = np.random.default_rng()
     rows = 0
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen([*command, workdir], **options)
         target = rows + int(generator.integers(3, 12))
         while process.poll() is None and len(run_directory.read_metrics(workdir)) < target:
@@ -404,7 +418,7 @@ def test_sigkill_leaves_a_readable_checkpoint_and_the_rerun_ends_as_if_nothing_h
             run = load_run(workdir, done)
             assert run.step == done and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.model.params))
         rows = done
-    subprocess.run([*command, workdir], check=True, **options)
+    train(config, workdir, one)
     assert_identical(load_run(workdir).model.params, load_run(whole).model.params)
     assert run_directory.read_metrics(workdir) == run_directory.read_metrics(whole)
 
