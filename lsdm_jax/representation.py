@@ -89,7 +89,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 def reconstruction_loss(
     config: ConfigDict, images: jax.Array, decoded: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """l1 · mean |Y − D| + ssim · (1 − SSIM(Y, D)), and its terms; both `[batch, height, width, channels]` in [-1, 1]."""
+    """l1 · mean |Y − D| + ssim · (1 − SSIM(Y, D)) and its terms; both `[batch, height, width, channels]` in [-1, 1]."""
     terms = {"l1": jnp.mean(jnp.abs(images - decoded))}
     value = config.l1 * terms["l1"]
     if config.ssim:
