@@ -57,7 +57,7 @@ def _may_change(key: str, last_stage: str) -> bool:
 
 
 def fingerprint(config: ConfigDict) -> str:
-    """Twelve hexadecimal digits of all settings that decide what is trained; bookkeeping and evaluation are left out."""
+    """Twelve hexadecimal digits of the settings that decide what is trained; not bookkeeping, not evaluation."""
     decisive = {
         key: value
         for key, value in configs.flat(config).items()
