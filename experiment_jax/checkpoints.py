@@ -33,9 +33,12 @@ class Checkpoints:
         policies = [checkpoint_managers.LatestN(keep)]
         if best:
             policies.append(checkpoint_managers.BestN(get_metric_fn=self._badness, reverse=True, n=1))
+        # Without best_fn the manager does not store metrics at all.
+        ranking = dict(best_fn=self._badness, best_mode="min") if best else {}
         self._manager = ocp.CheckpointManager(
             _states_path(workdir, stage),
             options=ocp.CheckpointManagerOptions(
+                **ranking,
                 preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
                 cleanup_tmp_directories=True,
             ),
@@ -80,6 +83,12 @@ def restore(workdir: Path, stage: str, step: int, like: PyTree) -> PyTree:
         _states_path(workdir, stage), options=ocp.CheckpointManagerOptions(read_only=True)
     ) as manager:
         return manager.restore(step, args=ocp.args.StandardRestore(like))
+
+
+def latest_step(workdir: Path, stage: str) -> int:
+    """The step of the latest complete checkpoint, 0 where there is none; touches nothing."""
+    folder = _states_path(workdir, stage)
+    return max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0)
 
 
 def save_finished(workdir: Path, stage: str, frozen: PyTree, record: dict[str, Any]) -> None:

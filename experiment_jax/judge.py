@@ -158,7 +158,7 @@ def trained(config: ConfigDict) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
         try:
-            train(config, beside / "run")
+            train(config, beside / "run", jax.devices()[:1])  # the same judge, however many devices there are
             if not place.is_dir():  # another process may have been faster; both trained the same judge
                 (beside / "run").rename(place)
         finally:

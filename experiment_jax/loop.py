@@ -147,7 +147,7 @@ def train(job: Job, upstream: Upstream, workdir: Path, watch: Watch) -> tuple[Py
                     recorder.save(step, state)
                 elif step % schedule.log == 0:
                     recorder.row(step, metrics)
-            if step < schedule.total:
+            if stop.is_set():  # after the last step too: whoever asked to stop does not want the next stage
                 if step not in checkpoints.steps():
                     recorder.save(step, state, measured=False)
                 raise Stopped(

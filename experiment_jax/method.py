@@ -37,8 +37,11 @@ def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
     weights = np.bincount(labels, minlength=dataset.num_classes).astype(np.float32) / max(len(labels), 1)
     model, parts = Model(), []
     for name in config.stages:
-        if name not in config:
-            raise UserError(f"stages={config.stages}: the config has no section {name}; it has {', '.join(config)}")
+        if "build" not in (config.get(name) or {}):
+            known = ", ".join(
+                key for key, value in config.items() if isinstance(value, ConfigDict) and "build" in value
+            )
+            raise UserError(f"stages={config.stages}: the config has no section for a stage {name}; it has {known}")
         section = config[name]
         view = data.view(dataset, section.view)
         total = loop.plan(section, len(view)).total

@@ -14,7 +14,7 @@ def build(section: ConfigDict, total_steps: int) -> optax.GradientTransformation
         UserError: a name or schedule that is not offered.
     """
     warmup = durations.to_steps(section, "warmup", total=total_steps)
-    rate = _schedule(section, min(warmup, total_steps - 1), total_steps)
+    rate = _schedule(section, min(warmup, max(total_steps - 1, 0)), total_steps)
     moments = dict(b1=section.b1, b2=section.b2)
     if section.name == "adam":
         step = optax.adamw(rate, weight_decay=section.weight_decay, **moments)

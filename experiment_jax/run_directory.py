@@ -34,7 +34,8 @@ def check(workdir: Path, config: ConfigDict) -> list[str]:
     """
     workdir = Path(workdir)
     if not (workdir / "config.json").is_file():
-        if workdir.is_file() or (workdir.is_dir() and any(workdir.iterdir())):
+        # A leading dot: what a kill during the very first write left behind.
+        if workdir.is_file() or (workdir.is_dir() and any(not path.name.startswith(".") for path in workdir.iterdir())):
             raise UserError(f"--workdir {workdir}: is not empty and holds no run; choose another --workdir")
         return []
     old, new = configs.flat(read_config(workdir)), configs.flat(json.loads(configs.to_json(config)))

@@ -20,7 +20,7 @@ from experiment_jax.data import Dataset
 from experiment_jax.errors import UserError
 from experiment_jax.method import Part
 from experiment_jax.stage import Frozen, Upstream
-from experiment_jax.watch import watcher
+from experiment_jax.watch import measured, watcher
 
 log = logging.getLogger(__name__)
 PyTree = Any
@@ -55,16 +55,19 @@ def train(
     jobs = [method.job(part, config, mesh) for part in parts]
     for each in jobs:
         parallel.check_divisible(each.section.batch_size, mesh, f"{each.name}.batch_size")
+        _check_best(each, dataset)
+        _check_not_shorter(each, workdir)
     taken = _taken(jobs, workdir)
 
     run_directory.write_config(workdir, config)
     for change in changes:
-        log.info("continuing with %s; learning-rate schedules are stretched to the new length", change)
+        log.info("continuing with %s", change)
     upstream: dict[str, Frozen] = {}
     for part, each in zip(parts, jobs, strict=True):
         if each.name in taken:
             frozen, record = taken[each.name]
-            checkpoints.save_finished(workdir, each.name, frozen, record)
+            if checkpoints.load_finished(workdir, each.name) is None:
+                checkpoints.save_finished(workdir, each.name, frozen, record)
             upstream[each.name] = frozen
         else:
             upstream[each.name] = _train_or_load(part, each, config, dataset, upstream, workdir)
@@ -78,6 +81,9 @@ def _train_or_load(
     if finished and finished[1]["trained_steps"] == part.context.total_steps:
         log.info("%s is finished", part.name)
         return finished[0]
+    if finished:
+        stretch = f"from {finished[1]['trained_steps']} to {part.context.total_steps} steps"
+        log.info("%s goes on; learning-rate schedules are stretched %s", part.name, stretch)
     watch = watcher(part.stage, part.context, dataset, config.seed)
     state, step = loop.train(each, upstream, workdir, watch)
     frozen = part.stage.finish(state, part.view, upstream)
@@ -91,6 +97,28 @@ def _train_or_load(
     )
     checkpoints.save_finished(workdir, part.name, frozen, record)
     return jax.tree.map(np.asarray, frozen)
+
+
+def _check_best(each: loop.Job, dataset: Dataset) -> None:
+    """Raises UserError where the best checkpoint is to be chosen by something that is not measured."""
+    name = each.section.best.removeprefix("-")
+    names = measured(each.stage, dataset)
+    if name and name not in names:
+        advice = f"choose one of {', '.join(names)}" if names else f"type --config.{each.name}.best="
+        if not len(dataset.validation):
+            advice = f"that needs validation images: type --config.data.validation={10 * dataset.num_classes}"
+        raise UserError(f"{each.name}.best={each.section.best}: is not measured; {advice}")
+
+
+def _check_not_shorter(each: loop.Job, workdir: Path) -> None:
+    """Raises UserError where the run has already trained a stage for longer than the config asks."""
+    total = loop.plan(each.section, len(each.view)).total
+    done = checkpoints.latest_step(workdir, each.name)
+    if done > total:
+        raise UserError(
+            f"--workdir {workdir}: {each.name} has already trained {done} steps, more than {total}; "
+            f"type --config.{each.name}.steps={done} or more, or choose another --workdir"
+        )
 
 
 def _taken(jobs: list[loop.Job], workdir: Path) -> dict[str, tuple[Frozen, dict[str, Any]]]:

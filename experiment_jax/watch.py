@@ -16,6 +16,14 @@ PER_CLASS = 50
 COLUMNS = 10
 
 
+def measured(stage: Stage, dataset: Dataset) -> tuple[str, ...]:
+    """The names of what a watcher measures of this stage; a checkpoint may be chosen by any of them."""
+    of = {"decode": ("recon_l1",), "classify": ("accuracy",), "sample": ("w1_latent", "spread")}
+    return tuple(
+        name for function in of if function in stage.provides for name in of[function] if len(dataset.validation)
+    )
+
+
 def watcher(
     stage: Stage, context: Context, dataset: Dataset, seed: int
 ) -> Callable[[PyTree, Upstream], tuple[dict[str, float], Mapping[str, np.ndarray]]]:

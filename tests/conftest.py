@@ -29,7 +29,7 @@ DATA = PROJECT / "tests" / "data"
 
 TINY = {
     "data.validation": 20,
-    "evaluation.num_samples": 40,
+    "evaluation.protocol": "test_40",
     "judge": "configs/judge_digits.py:smoke",
     "representation.steps": 4,
     "representation.batch_size": 16,
