@@ -14,10 +14,12 @@ def main() -> None:
     parser = command_line.Parser(__doc__)
     parser.add_argument("--workdir", help="the run's directory")
     parser.add_argument("--step", type=int, help="a checkpoint of the last stage; by default what the run ended with")
-    parser.add_argument("--num_samples", type=int, metavar="N", help="in place of the protocol's number")
+    parser.add_argument("--num_samples", type=command_line.count, metavar="N", help="in place of the protocol's number")
     parser.add_argument("--protocol", help="test_10k, train_50k, ...; by default the config's")
     parser.add_argument("--cas", action="store_true", help="also train a classifier on the samples")
-    parser.add_argument("--save_samples", type=int, metavar="N", help="also write N samples (uint8) and labels as .npz")
+    parser.add_argument(
+        "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
+    )
     parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
     parser.add_argument("--config", help="with --images: the config whose data set, judge and protocol count")
     flags = parser.parse_args()

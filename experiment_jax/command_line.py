@@ -22,6 +22,14 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; type {self.prog} --help")
 
 
+def count(text: str) -> int:
+    """A positive whole number, as the `type` of an argument."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Arguments without `--config.key=value` (or `--config.key value`), and those as {key: value}."""
     rest, overrides = [], {}

@@ -149,6 +149,8 @@ def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
         raise UserError(f"--config {spec}: {path} has no variant {variant!r}; choose one of {', '.join(variants)}")
     override(config, variants.get(variant, {}))
     override(config, overrides or {})
+    if config.seed < 0:
+        raise UserError(f"--config.seed={config.seed}: a seed is 0 or more, as in --config.seed=0")
     return config.lock()
 
 

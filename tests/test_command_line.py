@@ -1,0 +1,268 @@
+"""The two entry scripts: what they print, what they write, and what they refuse in one line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiment_jax import UserError, data, load_config, load_run, train
+from experiment_jax.command_line import split_overrides
+
+PROJECT = Path(__file__).resolve().parent.parent
+DIGITS = "configs/lsdm_digits.py"
+SMOKE = f"{DIGITS}:smoke"
+# Eight devices cannot share the smoke test's batches of 20.
+SHARED = ["--config.representation.batch_size=16", "--config.matching.batch_size=40"]
+
+
+def python(*arguments, **environment):
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=PROJECT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """The directory of a run that `train.py` made of the shipped smoke variant, on one device."""
+    workdir = tmp_path_factory.mktemp("smoke") / "run"
+    done = python("train.py", "--config", SMOKE, "--workdir", workdir, XLA_FLAGS="")
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+KEYS = {
+    "method", "dataset", "step", "num_samples", "nfe", "images_per_second", "seconds", "judge", "protocol",
+    "fd_gen", "fd_recon", "fd_gen_vs_recon", "fd_floor", "fd_extractor",
+    "accuracy_gen", "accuracy_recon", "accuracy_real", "w1_latent", "w1_latent_floor", "spread", "fidelity",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def evaluated(smoke, tmp_path_factory):
+    """(directory, standard output) of `eval.py` on a copy of the smoke run, judged by a judge trained for two steps."""
+    workdir = tmp_path_factory.mktemp("evaluated") / "run"
+    shutil.copytree(smoke, workdir)
+    path = workdir / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "judge": "configs/judge_digits.py:smoke"}))
+    done = python("eval.py", "--workdir", workdir, "--num_samples", 60, "--save_samples", 23)
+    assert done.returncode == 0, done.stderr
+    return workdir, done.stdout
+
+
+def test_the_last_line_is_the_metrics_flat_and_they_are_written(evaluated):
+    workdir, output = evaluated
+    metrics = json.loads(output.splitlines()[-1])
+    assert metrics.keys() >= KEYS
+    assert not any(isinstance(value, dict | list) for value in metrics.values())
+    assert (metrics["method"], metrics["dataset"], metrics["step"]) == ("lsdm", "digits", 2)
+    assert metrics["num_samples"] == 60 and metrics["nfe"] == 1
+    assert not {"psnr", "cas"} & metrics.keys()  # what does not apply is absent
+    assert all(np.isfinite(value) for value in metrics.values() if isinstance(value, float))
+    assert json.loads((workdir / "eval" / "2" / "metrics.json").read_text()) == metrics
+
+
+def test_the_picture_has_a_row_a_class_and_more(evaluated):
+    with Image.open(evaluated[0] / "eval" / "2" / "samples.png") as picture:
+        width, height = picture.size
+        assert width >= 10 * 32 and height > width  # ten rows of ten samples, and reconstructions below
+
+
+def test_saved_samples_are_bytes_with_their_labels(evaluated):
+    [path] = (evaluated[0] / "eval" / "2").glob("*.npz")
+    with np.load(path) as saved:
+        assert saved["images"].shape == (23, 8, 8, 1) and saved["images"].dtype == np.uint8
+        assert saved["labels"].shape == (23,) and set(saved["labels"]) <= set(range(10))
+    np.testing.assert_array_equal(load_run(evaluated[0]).sample(saved_labels(path)).images, saved_images(path))
+
+
+def saved_labels(path):
+    with np.load(path) as saved:
+        return saved["labels"]
+
+
+def saved_images(path):
+    with np.load(path) as saved:
+        return saved["images"]
+
+
+def test_sample_i_depends_on_key_i_and_not_on_the_batch(finished):
+    run = load_run(finished[1])
+    labels = np.arange(23, dtype=np.int32) % 10
+    whole, few = run.sample(labels, seed=3), run.sample(labels[:7], seed=3)
+    # Not bit by bit: the compiler multiplies matrices of other shapes in another order.
+    np.testing.assert_allclose(whole.latents[:7], few.latents, rtol=1e-5, atol=1e-5)
+    keys = jax.random.split(jax.random.key(1), 11)
+    latents = run.model.sample(run.model.params, keys, labels[:11]).latents
+    backwards = run.model.sample(run.model.params, keys[::-1], labels[:11][::-1]).latents
+    np.testing.assert_allclose(latents, backwards[::-1], rtol=1e-5, atol=1e-5)
+    other = run.model.sample(run.model.params, keys.at[4].set(jax.random.key(2)), labels[:11]).latents
+    same = np.isclose(latents, other, rtol=1e-5, atol=1e-5).all(axis=1)
+    np.testing.assert_array_equal(same, np.arange(11) != 4)
+    assert not np.allclose(run.sample(labels, seed=4).latents, whole.latents)
+
+
+def test_sampling_in_parts_gives_the_same_samples(finished):
+    run = load_run(finished[1])
+    labels = np.arange(23, dtype=np.int32) % 10
+    whole = run.sample(labels)
+    with run.config.unlocked():
+        run.config.evaluation.batch_size = 5
+    parts = load_run(finished[1])
+    object.__setattr__(parts, "config", run.config)
+    np.testing.assert_allclose(parts.sample(labels).latents, whole.latents, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("*.py")), ids=lambda path: path.stem)
+def test_the_smoke_variant_of_every_shipped_config_trains(path, one, tmp_path, request):
+    config = load_config(f"{path}:smoke")
+    name = config.data.name
+    if name != "digits":
+        root = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+        if not (root / name).is_dir() and not Path(name).is_dir():
+            pytest.skip(f"needs the data set {name}, which is not in {root} (TFDS_DATA_DIR)")
+    if path.stem == "lsdm_digits":
+        workdir = request.getfixturevalue("smoke")  # which train.py has trained already
+    else:
+        train(config, workdir := tmp_path, one)
+    run = load_run(workdir)
+    assert list(run.model.params) == list(config.stages)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.model.params))
+    assert run.step == config[config.stages[-1]].steps
+
+
+def test_overrides_take_an_equals_sign_or_a_space():
+    arguments = ["--config", "x.py", "--config.a.b=1", "--workdir", "d", "--config.c", "2=3"]
+    assert split_overrides(arguments) == (["--config", "x.py", "--workdir", "d"], {"a.b": "1", "c": "2=3"})
+    with pytest.raises(UserError, match="needs a value"):
+        split_overrides(["--config.a.b"])
+
+
+@pytest.fixture(scope="module")
+def corrupt(tmp_path_factory):
+    """A prepared set with a damaged shard, and one of TFRecords."""
+    folders = []
+    for name in ("corrupt", "tfrecord"):
+        folder = tmp_path_factory.mktemp(name) / "tiny_digits" / "1.0.0"
+        folders.append(Path(shutil.copytree(PROJECT / "tests" / "data" / "tiny_digits" / "1.0.0", folder)))
+    shard = folders[0] / "tiny_digits-train.array_record-00000-of-00001"
+    shard.write_bytes(shard.read_bytes()[:1000])
+    information = folders[1] / "dataset_info.json"
+    information.write_text(information.read_text().replace('"array_record"', '"tfrecord"'))
+    return dict(zip(("corrupt", "tfrecord"), map(str, folders), strict=True))
+
+
+BAD_CONFIG = {
+    "unknown key": (["--config.matching.stepz=3"], "did you mean --config.matching.steps"),
+    "wrong type": (["--config.matching.steps=many"], "expected int, as in --config.matching.steps="),
+    "no value": (["--config.matching.steps"], "needs a value"),
+    "unknown flag": (["--verbose"], "type train.py --help"),
+    "two units": (["--config.matching.epochs=3", "--config.matching.steps=3"], "exactly one of"),
+    "missing set": (["--config.data.name=no_such_set"], "data.name=no_such_set"),
+    "missing folder": (["--config.data.name=/no/such/folder"], "data.name=/no/such/folder"),
+    "corrupt set": (["--config.data.name={corrupt}"], "tfds build tiny_digits --file_format=array_record"),
+    "TFRecord": (["--config.data.name={tfrecord}"], "tfds build tiny_digits --file_format=array_record"),
+    "unprepared": (["--config.data.name=mnist"], "tfds build mnist --file_format=array_record"),
+    "too many pairs": (["--config.data.paired=5000"], "type --config.data.paired=1190"),
+    "indivisible pairs": (["--config.data.paired=101"], "type --config.data.paired=100"),
+    "sides": (["--config.representation.widths=(4,4,4,4)"], "8x8 images cannot be halved 4 times"),
+    "strata": (["--config.matching.batch_size=16"], "10 classes cannot share it"),
+    "devices": (["--config.representation.batch_size=12"], "8 devices cannot share it"),
+    "view": (["--config.matching.view=all"], "type --config.matching.view=paired"),
+    "build": (["--config.matching.build=os:system"], "name a factory as package.module:function"),
+    "stages": (["--config.stages=('matching',)"], "needs a stage before it that encodes and decodes"),
+    "no such stage": (["--config.stages=('data',)"], "no section for a stage data"),
+    "optimiser": (["--config.matching.optimiser.name=adamant"], "choose adam"),
+    "seed": (["--config.seed=-1"], "seed=-1"),
+    "best": (["--config.matching.best=colour"], "choose one of"),
+    "no run to take from": (["--config.representation.from_run=/no/such/run"], "/no/such/run"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CONFIG)
+def test_train_refuses_in_one_line_and_touches_nothing(case, script, corrupt, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    arguments, reason = BAD_CONFIG[case]
+    arguments = [each.format(**corrupt) for each in arguments]
+    workdir = tmp_path / "run"
+    order = [*arguments, "--workdir", workdir] if case != "no value" else ["--workdir", workdir, *arguments]
+    status, output, error = script("train.py", "--config", SMOKE, *SHARED, *order)
+    assert (status, output) == (2, "")
+    assert len(error.splitlines()) == 1 and error.startswith("train.py: ") and reason in error
+    assert not workdir.exists()
+
+
+def test_train_refuses_a_misfit_and_the_directory_of_another_config(script, finished, tmp_path, tree):
+    _, workdir = finished
+    before = tree(workdir)
+    arguments = ["--config", SMOKE, *SHARED, "--workdir"]
+    status, output, error = script("train.py", *arguments, workdir)
+    assert (status, output, len(error.splitlines())) == (2, "", 1) and "choose another --workdir" in error
+    assert tree(workdir) == before
+    taking = f"--config.representation.from_run={workdir}"
+    status, output, error = script("train.py", *arguments, tmp_path / "run", taking)
+    assert (status, output, len(error.splitlines())) == (2, "", 1) and "(4,) there" in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [(f"{DIGITS}:tiny", "choose one of"), ("configs/lsdm_digit.py", "configs/lsdm_digits.py"), (None, "--config")],
+)
+def test_train_refuses_unknown_configs(spec, reason, script, tmp_path):
+    arguments = ["--config", spec] if spec else []
+    status, output, error = script("train.py", *arguments, "--workdir", tmp_path / "run")
+    assert (status, output, len(error.splitlines())) == (2, "", 1) and reason in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--workdir", "{empty}"], "holds no run; train one"),
+        (["--workdir", "{run}", "--step", "3"], "matching has no such checkpoint; it has 2, 4"),
+        (["--workdir", "{run}", "--step", "three"], "invalid int value"),
+        (["--workdir", "{run}", "--num_samples", "-5"], "num_samples"),
+        (["--workdir", "{run}", "--num_samples", "0"], "num_samples"),
+        (["--workdir", "{run}", "--save_samples", "-5"], "save_samples"),
+        (["--workdir", "{run}", "--protocol", "all"], "protocol=all"),
+        ([], "--workdir"),
+    ],
+)
+def test_eval_refuses_in_one_line_and_touches_nothing(arguments, reason, script, finished, tmp_path, tree):
+    _, workdir = finished
+    before = tree(workdir)
+    places = dict(empty=tmp_path, run=workdir)
+    status, output, error = script("eval.py", *[each.format(**places) for each in arguments])
+    assert (status, output) == (2, "")
+    assert len(error.splitlines()) == 1 and error.startswith("eval.py: ") and reason in error
+    assert tree(workdir) == before and not any(tmp_path.iterdir())
+
+
+def test_a_stage_that_is_not_finished_cannot_be_evaluated(script, finished, tmp_path):
+    workdir = Path(shutil.copytree(finished[1], tmp_path / "run"))
+    shutil.rmtree(workdir / "finished" / "matching")
+    status, _, error = script("eval.py", "--workdir", workdir)
+    assert (status, len(error.splitlines())) == (2, 1) and "the stage matching is not finished" in error
+
+
+def test_a_damaged_config_is_one_line(script, finished, tmp_path):
+    workdir = Path(shutil.copytree(finished[1], tmp_path / "run"))
+    (workdir / "config.json").write_text("{")
+    for name, arguments in (("eval.py", []), ("train.py", ["--config", SMOKE])):
+        status, _, error = script(name, *arguments, "--workdir", workdir)
+        assert (status, len(error.splitlines())) == (2, 1) and "is damaged" in error
+
+
+def test_the_one_line_is_all_that_a_process_writes(tmp_path):
+    done = python("train.py", "--config", SMOKE, "--config.matching.stepz=3", "--workdir", tmp_path / "run")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert data.read("digits", "train") and not (tmp_path / "run").exists()
