@@ -2,6 +2,7 @@
 
 import tempfile
 
+import jax
 import numpy as np
 
 from experiment_jax import config as configs
@@ -24,7 +25,7 @@ def classification_accuracy_score(bench: Bench, judge_name: str, images: np.ndar
     names = bench.judge.dataset.class_names
     with tempfile.TemporaryDirectory() as folder:
         dataset = Dataset("samples", names, Split(images, labels), Split(images[:0], labels[:0]))
-        train(config, folder, dataset=dataset)
+        train(config, folder, jax.devices()[:1], dataset)  # as the judge is
         classifier = load_run(folder, dataset=dataset)
     verdicts = classifier.classify(classifier.encode(bench.test.images))
     return float(np.mean(verdicts == bench.test.labels))

@@ -76,29 +76,44 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
             keep=2,  # checkpoints kept, the latest
             best="",  # keep the best checkpoint by this validation metric, smallest first ("-metric": largest)
             profile=(0, 0),  # trace these steps with jax.profiler
-            optimiser=dict(
-                name="adam",
-                learning_rate=1e-3,
-                b1=0.9,
-                b2=0.999,
-                weight_decay=0.0,
-                clip=1.0,  # global norm of the gradient; 0: none
-                schedule="cosine",
-            ),
+            optimiser=optimiser(),
         )
     )
-    for target, name, units in (
-        (section, "", durations.LENGTHS),
-        (section, "log", durations.UNITS),
-        (section, "checkpoint", durations.UNITS),
-        (section.optimiser, "warmup", ("steps", "percent")),
-    ):
-        for key in durations.keys(name, units):
-            target[key] = optional(int if key.endswith(("steps", "examples")) else float)
-    section.log_percent, section.checkpoint_percent, section.optimiser.warmup_percent = 1.0, 25.0, 2.0
+    for name, units in (("", durations.LENGTHS), ("log", durations.UNITS), ("checkpoint", durations.UNITS)):
+        _add_duration(section, name, units)
+    section.log_percent, section.checkpoint_percent = 1.0, 25.0
     for key, value in own.items():
         _assign(section, key, value)
     return section
+
+
+def optimiser(**own: Any) -> ConfigDict:
+    """An optimiser's section, every setting typed: a stage's `optimiser`, or one of several that a stage trains with.
+
+    Args:
+        own: settings that differ from the defaults below.
+    """
+    section = ConfigDict(
+        dict(
+            name="adam",
+            learning_rate=1e-3,
+            b1=0.9,
+            b2=0.999,
+            weight_decay=0.0,
+            clip=1.0,  # global norm of the gradient; 0: none
+            schedule="cosine",
+        )
+    )
+    _add_duration(section, "warmup", ("steps", "percent"))
+    section.warmup_percent = 2.0
+    for key, value in own.items():
+        _assign(section, key, value)
+    return section
+
+
+def _add_duration(section: ConfigDict, name: str, units: tuple[str, ...]) -> None:
+    for key in durations.keys(name, units):
+        section[key] = optional(int if key.endswith(("steps", "examples")) else float)
 
 
 def _assign(section: ConfigDict, key: str, value: Any) -> None:

@@ -4,12 +4,12 @@ Fréchet distances are taken in its features and accuracies are its verdicts, so
 number, and numbers of different judges are not comparable. No method trains on it or on its features.
 """
 
-import hashlib
 import logging
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,7 +18,7 @@ import optax
 from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
-from experiment_jax import optimiser, train_state
+from experiment_jax import optimiser, run_directory, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Stage, Upstream
 
@@ -101,6 +101,33 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     )
 
 
+def judge_config(dataset: str, **own: Any) -> ConfigDict:
+    """A judge's config: every setting with its default, so that `configs/judge_NAME.py` names only what differs."""
+    config = configs.experiment("judge", dataset, stages=("classifier",))
+    settings = dict(
+        view="paired",
+        batch_size=128,
+        steps=6000,
+        optimiser=dict(learning_rate=2e-3, weight_decay=1e-3),
+        widths=(32, 64, 128),
+        convolutions=1,
+        features=64,
+        dropout=0.2,
+        shift=2,
+        label_smoothing=0.05,
+    )
+    config.classifier = configs.stage("experiment_jax.judge:stage", **settings | own)
+    return config
+
+
+def variants(cas_steps: int) -> dict[str, dict[str, Any]]:
+    """A judge's variants: `smoke`, and `cas`, the recipe of the classification accuracy score, `cas_steps` long."""
+    return {
+        "smoke": {"classifier.steps": 2, "classifier.batch_size": 20},
+        "cas": {"data.validation": 0, "classifier.steps": cas_steps},
+    }
+
+
 def _shifted(images: jax.Array, shift: int, key: jax.Array) -> jax.Array:
     """Each image moved by up to `shift` pixels in both directions, edges repeated."""
     if not shift:
@@ -120,12 +147,12 @@ def cache_folder() -> Path:
 def trained(config: ConfigDict) -> Path:
     """The run directory of the judge that `config` describes, trained now if the cache does not hold it.
 
-    The name of the directory carries a hash of the config, so that a changed config is another judge.
+    The name of the directory carries a hash of the config, so that a changed recipe is another judge.
     """
     from experiment_jax.training import train  # the judge is itself a run; at the top this would be a circle
 
     name = Path(config.data.name).name
-    place = cache_folder() / f"{name}-{hashlib.sha256(configs.to_json(config).encode()).hexdigest()[:12]}"
+    place = cache_folder() / f"{name}-{run_directory.fingerprint(config)}"
     if not place.is_dir():
         log.info("training the neutral classifier of %s, once, into %s", name, place)
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ def parse_protocol(name: str) -> tuple[str, int]:
     """
     split, _, count = name.partition("_")
     digits, thousands = (count[:-1], 1000) if count.endswith("k") else (count, 1)
-    if split not in ("test", "train") or not digits.isdigit() or not int(digits):
+    if split not in ("test", "train") or not digits.isdecimal() or not int(digits):
         raise UserError(f"protocol={name}: type test_10k or train_50k, or another split and number of samples")
     return split, int(digits) * thousands
 

@@ -72,7 +72,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     def update(state: train_state.TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         turns = jax.random.randint(key, (len(batch["images"]),), 0, 4)
-        images = _turned(batch["images"], turns)
+        images = turned(batch["images"], turns)
 
         def loss(params, statistics):
             deepest = nn.silu(network.apply({"params": params["features"]}, images)[-1])
@@ -98,7 +98,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     )
 
 
-def _turned(images: jax.Array, turns: jax.Array) -> jax.Array:
+def turned(images: jax.Array, turns: jax.Array) -> jax.Array:
     """Each image `[batch, side, side, channels]` rotated by its own number of quarter turns int32 `[batch]`."""
     versions = jnp.stack([jnp.rot90(images, count, axes=(1, 2)) for count in range(4)])
     return versions[turns, jnp.arange(len(images))]

@@ -1,5 +1,6 @@
 """A run's directory: its config, its metrics, and what may change when it is continued."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -54,6 +55,16 @@ def check(workdir: Path, config: ConfigDict) -> list[str]:
 def _may_change(key: str, last_stage: str) -> bool:
     section, _, name = key.partition(".")
     return section in ("judge", "evaluation") or name in BOOKKEEPING or (section == last_stage and name in LENGTHS)
+
+
+def fingerprint(config: ConfigDict) -> str:
+    """Twelve hexadecimal digits of the settings that decide what is trained; not bookkeeping, not evaluation."""
+    decisive = {
+        key: value
+        for key, value in configs.flat(config).items()
+        if key.partition(".")[0] not in ("judge", "evaluation") and key.rpartition(".")[2] not in BOOKKEEPING
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def write_config(workdir: Path, config: ConfigDict) -> None:

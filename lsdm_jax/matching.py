@@ -20,6 +20,7 @@ from experiment_jax.stage import Batch, Context, Samples, Stage, Upstream
 PyTree = Any
 
 MATCHERS = {
+    "critic": "lsdm_jax.matchers.critic:matcher",
     "sinkhorn": "lsdm_jax.matchers.sinkhorn:matcher",
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from ml_collections import ConfigDict
 from ott.geometry import costs
 from ott.tools import sinkhorn_divergence
@@ -21,6 +22,18 @@ from lsdm_jax.matching import Matcher
 
 PyTree = Any
 Metrics = Mapping[str, jax.Array]
+
+
+@jax.tree_util.register_pytree_node_class
+class Distance(costs.CostFn):
+    """‖x − y‖₂, with value and gradient 0 where points coincide.
+
+    OTT's own `costs.Euclidean` costs √d there as soon as it is differentiated (`ott.math.utils.norm`, 0.6.0), which
+    leaves the gradient right and makes the value of every self term wrong.
+    """
+
+    def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        return optax.safe_norm(x - y, 1e-12)
 
 
 def divergence(
@@ -41,7 +54,7 @@ def divergence(
     value, output = sinkhorn_divergence.sinkdiv(
         x,
         y,
-        cost_fn=costs.Euclidean(),
+        cost_fn=Distance(),
         epsilon=epsilon,
         solve_kwargs=dict(max_iterations=max_iterations, threshold=threshold, use_danskin=True),
     )

@@ -1,0 +1,18 @@
+"""The neutral classifier of `cifar10_jpeg`, CIFAR-10 after lossy compression.
+
+    python train.py --config configs/judge_cifar10_jpeg.py --workdir runs/judge_cifar10_jpeg
+
+eval.py trains it by itself, once, into the user's cache folder.
+"""
+
+from experiment_jax.judge import judge_config, variants
+
+
+def get_config():
+    config = judge_config("cifar10_jpeg", widths=(32, 64, 128, 128))
+    config.data.validation = 1000
+    config.data.flips = True
+    return config
+
+
+VARIANTS = variants(cas_steps=1500)

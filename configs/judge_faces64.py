@@ -1,0 +1,18 @@
+"""The neutral classifier of faces64.
+
+    python train.py --config configs/judge_faces64.py --workdir runs/judge_faces64
+
+eval.py trains it by itself, once, into the user's cache folder.
+"""
+
+from experiment_jax.judge import judge_config, variants
+
+
+def get_config():
+    config = judge_config("faces64", steps=1500, widths=(16, 32, 64, 128))
+    config.data.validation = 500
+    config.data.flips = True
+    return config
+
+
+VARIANTS = variants(cas_steps=500)

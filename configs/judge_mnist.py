@@ -1,0 +1,17 @@
+"""The neutral classifier of MNIST.
+
+    python train.py --config configs/judge_mnist.py --workdir runs/judge_mnist
+
+eval.py trains it by itself, once, into the user's cache folder.
+"""
+
+from experiment_jax.judge import judge_config, variants
+
+
+def get_config():
+    config = judge_config("mnist")
+    config.data.validation = 1000
+    return config
+
+
+VARIANTS = variants(cas_steps=1500)

@@ -1,0 +1,23 @@
+"""LSDM on CIFAR-10, label-conditional; meant for an accelerator.
+
+The variant `jpeg` takes `cifar10_jpeg`, the same images after lossy compression: its results are not CIFAR-10 results.
+"""
+
+from experiment_jax.config import experiment
+from lsdm_jax import sections
+
+
+def get_config():
+    config = experiment("lsdm", "cifar10", stages=("perceptual", "representation", "matching"))
+    config.judge = "configs/judge_cifar10.py"
+    config.data.flips = True
+    config.perceptual = sections.perceptual(steps=4000, widths=(64, 128, 256))
+    config.representation = sections.representation(
+        steps=40_000, latent_size=128, widths=(64, 128, 256), ssim=0.2, perceptual=1.0
+    )
+    config.matching = sections.matching(steps=20_000, noise_size=128)
+    return config
+
+
+JPEG = {"data.name": "cifar10_jpeg", "judge": "configs/judge_cifar10_jpeg.py"}
+VARIANTS = {"jpeg": JPEG, "smoke": sections.SMOKE_PERCEPTUAL, "jpeg_smoke": JPEG | sections.SMOKE_PERCEPTUAL}

@@ -1,0 +1,25 @@
+"""LSDM on faces64 (64×64 RGB; classes face and scene), label-conditional; meant for an accelerator."""
+
+from experiment_jax.config import experiment
+from lsdm_jax import sections
+
+
+def get_config():
+    config = experiment("lsdm", "faces64", stages=("perceptual", "representation", "matching"))
+    config.judge = "configs/judge_faces64.py"
+    config.data.flips = True
+    config.evaluation.protocol = "test_2k"
+    config.perceptual = sections.perceptual(steps=2000, widths=(32, 64, 128))
+    config.representation = sections.representation(
+        steps=20_000, latent_size=128, widths=(32, 64, 128, 256), ssim=0.2, perceptual=1.0
+    )
+    config.matching = sections.matching(steps=10_000, noise_size=128)
+    return config
+
+
+VARIANTS = {
+    "few": {"data.paired": 600},
+    # As far as two CPU cores get in half an hour.
+    "cpu": {"perceptual.steps": 500, "representation.steps": 3000, "matching.steps": 4000},
+    "smoke": sections.SMOKE_PERCEPTUAL,
+}

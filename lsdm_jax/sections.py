@@ -1,0 +1,75 @@
+"""Sections of a config for LSDM's stages: every setting with its default, so that a recipe names only what differs."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiment_jax.config import optimiser, stage
+
+# A few steps of small batches: enough to see that a recipe runs on its data.
+SMOKE = {
+    "representation.steps": 2,
+    "representation.batch_size": 20,
+    "matching.steps": 2,
+    "matching.batch_size": 20,
+    "evaluation.protocol": "test_100",
+}
+SMOKE_PERCEPTUAL = SMOKE | {"perceptual.steps": 2, "perceptual.batch_size": 20}
+
+# The `sinkhorn` matcher wants larger batches than the `critic`, and momentum.
+SINKHORN = {
+    "matching.matcher": "sinkhorn",
+    "matching.batch_size": 640,
+    "matching.optimiser.learning_rate": 1e-3,
+    "matching.optimiser.b1": 0.9,
+}
+
+
+def perceptual(**own: Any) -> ConfigDict:
+    """The stage whose features the perceptual loss uses; see `experiment_jax.perceptual`."""
+    settings = dict(view="all", batch_size=128, steps=1000, optimiser=dict(learning_rate=2e-3), widths=(32, 64))
+    return stage("experiment_jax.perceptual:stage", **settings | own)
+
+
+def representation(**own: Any) -> ConfigDict:
+    """Step 1; see `lsdm_jax.representation`."""
+    settings = dict(
+        view="all",
+        batch_size=128,
+        steps=4000,
+        optimiser=dict(learning_rate=2e-3),
+        kind="autoencoder",
+        latent_size=64,
+        widths=(32, 64),  # channels of each level; a level halves the sides
+        noise=0.05,  # on the decoder's inputs in training, in units of the latents' scale
+        l1=1.0,
+        ssim=0.0,
+        perceptual=0.0,
+    )
+    return stage("lsdm_jax.representation:stage", **settings | own)
+
+
+def matching(**own: Any) -> ConfigDict:
+    """Step 2; see `lsdm_jax.matching`. The settings of all matchers are here; each reads its own."""
+    settings = dict(
+        view="paired",
+        batch_size=250,
+        steps=4000,
+        optimiser=dict(learning_rate=5e-4, b1=0.0),
+        matcher="critic",
+        beta=float("inf"),  # weight of the condition in the joint cost; inf: one transport problem a class
+        noise_size=64,
+        width=512,
+        depth=3,
+        # sinkhorn
+        epsilon=5.0,  # in units of latent distance; lower: truer samples and less spread
+        max_iterations=200,
+        threshold=1e-2,
+        # critic
+        penalty=10.0,
+        critic_steps=3,
+        critic_width=512,
+        critic_depth=3,
+        critic_optimiser=optimiser(learning_rate=5e-4, b1=0.0),
+    )
+    return stage("lsdm_jax.matching:stage", **settings | own)

@@ -1,0 +1,136 @@
+"""What a judge says: protocols, directions, and independence of how the images are batched."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from experiment_jax import UserError, cas, data, judged, load_run
+from experiment_jax.run import Run
+
+JUDGE = "configs/judge_digits.py:smoke"
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return judged.bench(JUDGE, "digits", "test_450", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "parsed"), [("test_10k", ("test", 10_000)), ("train_50k", ("train", 50_000)), ("test_450", ("test", 450))]
+)
+def test_protocols_have_names(name, parsed):
+    assert judged.parse_protocol(name) == parsed
+    assert judged.protocol_name(*parsed) == name
+
+
+@pytest.mark.parametrize("name", ["test", "10k", "validation_10k", "test_0", "test_k", "test_-5", "test_1.5k"])
+def test_an_unknown_protocol_names_those_that_there_are(name):
+    with pytest.raises(UserError, match="test_10k or train_50k"):
+        judged.parse_protocol(name)
+
+
+def test_samples_are_asked_for_with_the_shares_of_the_reference(bench):
+    bench, labels = bench
+    assert len(labels) == 450
+    np.testing.assert_array_equal(np.bincount(labels), np.full(10, 45))
+    np.testing.assert_array_equal(np.bincount(bench.other.labels), np.full(10, 45))
+    assert bench.reference is bench.test
+
+
+def test_the_train_protocol_turns_the_splits_round():
+    bench, labels = judged.bench(JUDGE, "digits", "train_100", None)
+    assert bench.reference is bench.train
+    assert len(labels) == 100
+    rows = {image.tobytes() for image in bench.test.images}
+    assert all(image.tobytes() in rows for image in bench.other.images)
+
+
+def test_real_images_reach_their_own_floor(bench):
+    bench, _ = bench
+    found = judged.measure(bench, bench.other.images, bench.other.labels)
+    assert found["fd_gen"] == found["fd_floor"]
+    assert found["protocol"] == "test_450"
+    assert found["nearest_train_ratio"] == 0.0  # they are training images
+    assert found["copied"] == 1.0
+    assert found["fidelity"] == 1.0
+
+
+def test_the_test_images_themselves_are_at_distance_zero(bench):
+    bench, _ = bench
+    found = judged.measure(bench, bench.test.images, bench.test.labels)
+    assert found["fd_gen"] < 1e-3
+    assert found["accuracy_gen"] == found["accuracy_real"]
+    assert (found["precision"], found["recall"]) == (1.0, 1.0)
+    recon = judged.measure_reconstructions(bench, bench.test.images, bench.test.images)
+    assert recon["fd_recon"] < 1e-3
+    assert recon["fd_gen_vs_recon"] < 1e-3
+
+
+def test_noise_moves_every_distance_up_and_one_class_alone_loses_recall(bench):
+    bench, _ = bench
+    generator = np.random.default_rng(0)
+    distances = []
+    for strength in (0, 40, 80, 160):
+        noise = generator.integers(-strength, strength + 1, bench.test.images.shape)
+        images = np.clip(bench.test.images.astype(int) + noise, 0, 255).astype(np.uint8)
+        distances.append(judged.measure(bench, images, None)["fd_gen"])
+    assert distances == sorted(distances)
+    zeros = bench.train.images[bench.train.labels == 0]
+    found = judged.measure(bench, zeros, np.zeros(len(zeros), np.int32))
+    assert found["precision"] > 2 * found["recall"]
+
+
+def test_unknown_labels_leave_the_accuracy_out(bench):
+    bench, _ = bench
+    assert "accuracy_gen" not in judged.measure(bench, bench.other.images, None)
+
+
+def test_too_few_samples_for_the_features_are_flagged_with_the_number_that_suffices(bench, caplog):
+    bench, _ = bench
+    found = judged.measure(bench, bench.other.images[:50], None)
+    assert found["fd_rank_deficient"] is True
+    assert "at least --num_samples 65" in caplog.text
+    assert "fd_rank_deficient" not in judged.measure(bench, bench.other.images[:65], None)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((20, 9, 8, 1), np.uint8), r"\(9, 8, 1\).*\(8, 8, 1\)"),
+        (np.zeros((3, 8, 8, 1), np.uint8), "3 points, at least 4"),
+        (np.zeros((20, 8, 8, 1), np.uint8), "all 20 points are the same"),
+    ],
+)
+def test_images_that_cannot_be_measured_are_refused(bench, images, message):
+    with pytest.raises(UserError, match=message):
+        judged.measure(bench[0], images, None)
+
+
+def test_the_batch_size_of_evaluation_does_not_show(bench, tmp_path):
+    bench, _ = bench
+    whole = judged.measure(bench, bench.other.images, bench.other.labels)
+    config = bench.judge.config.copy_and_resolve_references()
+    with config.unlocked():
+        config.evaluation.batch_size = 37
+    judge = Run(bench.judge.workdir, config, bench.judge.model, bench.judge.step, bench.judge.dataset)
+    parts = judged.measure(dataclasses.replace(bench, judge=judge), bench.other.images, bench.other.labels)
+    for key, value in whole.items():
+        assert parts[key] == (pytest.approx(value, rel=1e-4, abs=1e-4) if isinstance(value, float) else value), key
+
+
+def test_the_judge_is_trained_once_and_found_again(bench):
+    again, _ = judged.bench(JUDGE, "digits", "test_450", None)
+    assert again.judge.workdir == bench[0].judge.workdir
+    assert load_run(again.judge.workdir).step == 2
+
+
+def test_a_judge_of_another_data_set_is_refused():
+    with pytest.raises(UserError, match="judges digits, not fashion_mnist"):
+        judged.bench(JUDGE, "fashion_mnist", "test_10k", None)
+
+
+def test_a_classifier_trained_on_real_images_recognises_real_images(bench):
+    bench, _ = bench
+    train = data.read("digits", "train")[0]
+    assert cas.classification_accuracy_score(bench, "configs/judge_digits.py", train.images, train.labels) > 0.95
