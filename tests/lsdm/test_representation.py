@@ -18,7 +18,7 @@ def settings(**own):
     defaults = dict(
         kind="autoencoder",
         latent_size=5,
-        widths=(6, 10),
+        widths=(6,),
         noise=0.1,
         l1=1.0,
         ssim=0.5,

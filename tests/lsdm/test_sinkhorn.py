@@ -147,12 +147,11 @@ def test_joint_tends_to_stratified_as_beta_grows():
     assert np.all(np.diff(gaps) < 0) and gaps[-1] < 1e-3 * float(limit)
 
 
-@pytest.mark.parametrize("beta", [float("inf"), 3.0])
-def test_training_lowers_the_divergence(beta):
+def test_training_lowers_the_divergence():
     section = ConfigDict(
         dict(
             SOLVER,
-            beta=beta,
+            beta=float("inf"),
             noise_size=3,
             width=16,
             depth=1,
