@@ -62,12 +62,9 @@ def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...]) -> N
     height, width, _ = image_shape
     levels = len(widths)
     if not levels or height % 2**levels or width % 2**levels:
-        fit = next((n for n in range(levels, 0, -1) if height % 2**n == 0 and width % 2**n == 0), 0)
-        advice = (
-            f"give {fit} widths, as in --config.representation.widths={tuple(widths[:fit])}".replace(" ", "")
-            if fit
-            else "use images with even sides"
-        )
+        fit = next((n for n in range(levels or 1, 0, -1) if height % 2**n == 0 and width % 2**n == 0), 0)
+        example = str(tuple(widths[:fit]) or (32,)).replace(" ", "")
+        advice = f"give {fit}, as in --config.representation.widths={example}" if fit else "use images with even sides"
         raise UserError(
             f"representation.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}"
         )

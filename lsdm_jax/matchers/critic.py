@@ -28,6 +28,7 @@ from lsdm_jax.matching import Matcher
 
 PyTree = Any
 Metrics = Mapping[str, jax.Array]
+Clouds = tuple[jax.Array, jax.Array, jax.Array]  # real, generated, and points between, each [batch, features]
 Score = Callable[[jax.Array], jax.Array]  # points [batch, features] -> f [batch], row by row
 
 
@@ -77,27 +78,28 @@ def gradient_norms(score: Score, points: jax.Array) -> jax.Array:
     return optax.safe_norm(gradients, 1e-12, axis=-1)
 
 
-def gradient_penalty(norms: jax.Array, weights: jax.Array) -> jax.Array:
-    """Σᵢ wᵢ (‖∇f‖ᵢ − 1)², two-sided; norms and weights `[batch]`."""
-    return jnp.sum(weights * (norms - 1.0) ** 2)
+def gradient_penalty(norms: jax.Array, weights: jax.Array, one_sided: bool = False) -> jax.Array:
+    """Σᵢ wᵢ (‖∇f‖ᵢ − 1)²; one-sided (Petzka et al. 2018), slopes below 1 are free. Norms and weights `[batch]`."""
+    excess = jnp.maximum(norms - 1.0, 0.0) if one_sided else norms - 1.0
+    return jnp.sum(weights * excess**2)
 
 
 def critic_loss(
-    score: Score, real: jax.Array, generated: jax.Array, between: jax.Array, weights: jax.Array, penalty: float
+    score: Score, clouds: Clouds, weights: jax.Array, penalty: float, one_sided: bool = False
 ) -> tuple[jax.Array, Metrics]:
     """λ Σ w (‖∇f‖ − 1)² − Σ w (f(y) − f(x)), and its terms.
 
     Args:
         score: f.
-        real: y `[batch, features]`.
-        generated: x `[batch, features]`.
-        between: where the slope is measured, `[batch, features]`.
+        clouds: real y, generated x, and the points between at which the slope is measured.
         weights: w `[batch]`, of sum 1, for all three.
         penalty: λ.
+        one_sided: see `gradient_penalty`.
     """
+    real, generated, between = clouds
     value = dual_value(score(real), score(generated), weights)
     norms = gradient_norms(score, between)
-    excess = gradient_penalty(norms, weights)
+    excess = gradient_penalty(norms, weights, one_sided)
     metrics = {"w1_estimate": value, "critic_gradient_norm": jnp.sum(weights * norms), "penalty": excess}
     return penalty * excess - value, metrics
 
@@ -105,24 +107,16 @@ def critic_loss(
 def critic_step(
     state: TrainState,
     score: Callable[[PyTree, jax.Array], jax.Array],
-    clouds: tuple[jax.Array, jax.Array, jax.Array],
+    clouds: Clouds,
     weights: jax.Array,
     penalty: float,
     descent: optax.GradientTransformation,
+    one_sided: bool = False,
 ) -> tuple[TrainState, Metrics]:
-    """One step of the critic.
-
-    Args:
-        state: of the critic.
-        score: (params, points) -> f.
-        clouds: real, generated and between; these, `weights` and `penalty` as in `critic_loss`.
-        weights: w `[batch]`.
-        penalty: λ.
-        descent: the critic's optimiser.
-    """
+    """One step of the critic by its optimiser `descent`; `score`(params, points) is f; see `critic_loss`."""
 
     def loss(params, statistics):
-        value, metrics = critic_loss(lambda points: score(params, points), *clouds, weights, penalty)
+        value, metrics = critic_loss(lambda points: score(params, points), clouds, weights, penalty, one_sided)
         return value, (statistics, metrics)
 
     state, evidence = train_state.descend(state, loss, descent, ema_decay=0.0)  # nobody reads a critic's average
@@ -203,7 +197,8 @@ class Game:
 
         def criticise(critic: TrainState, key: jax.Array):
             score, clouds = self.problem(state.generator.params, latents, labels, key)
-            return critic_step(critic, score, clouds, weights, self.config.penalty, critic_descent)
+            slope = self.config.penalty, critic_descent, self.config.one_sided
+            return critic_step(critic, score, clouds, weights, *slope)
 
         keys = jax.random.split(key, self.config.critic_steps + 1)
         critic, found = jax.lax.scan(criticise, state.critic, keys[1:])
@@ -224,8 +219,9 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
     classes can share will do, and where pairs are few it may be all of them. A larger batch shows the critic more data.
 
     Args:
-        config: beta, penalty (λ), critic_steps (to each step of the generator), critic_width, critic_depth,
-            critic_optimiser, and for the generator noise_size, width, depth, optimiser, ema_decay.
+        config: beta, penalty (λ), one_sided (whether slopes below 1 are free), critic_steps (to each step of the
+            generator), critic_width, critic_depth, critic_optimiser, and for the generator noise_size, width, depth,
+            optimiser, ema_decay.
         context: see `Context`.
 
     Raises:
