@@ -67,6 +67,7 @@ def matching(**own: Any) -> ConfigDict:
         threshold=1e-2,
         # critic
         penalty=10.0,
+        one_sided=False,  # leave slopes of the critic below 1 free
         critic_steps=3,
         critic_width=512,
         critic_depth=3,
