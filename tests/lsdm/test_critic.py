@@ -42,9 +42,6 @@ def context(num_classes, latent_size, steps=300, weights=None):
     return Context("matching", (8, 8, 1), num_classes, weights, steps, Model(latent_size=latent_size))
 
 
-# --- the dual of two shifted Gaussians on a line ---------------------------------------------------------------------
-
-
 @functools.cache
 def trained_on_a_shift():
     """Slope on (0, W), estimate and reported norm `[penalties]` of critics trained on N(W, s²) against N(0, s²)."""
@@ -137,16 +134,12 @@ def test_the_value_of_a_linear_critic_is_the_weighted_shift_of_the_means():
     shares = np.array([0.5, 0.3, 0.2], np.float32)
     weights = critic.batch_weights(LABELS, shares, float("inf"))
     np.testing.assert_allclose(jnp.sum(weights), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(critic.batch_weights(LABELS, shares, 2.0), 1 / BATCH)  # not stratified: as it is drawn
     real, generated = clouds()
     direction = np.arange(LATENT) / 3.0
     found = critic.dual_value(real @ direction, generated @ direction, weights)
     means = [(real[label == LABELS] - generated[label == LABELS]).mean(axis=0) for label in range(CLASSES)]
     np.testing.assert_allclose(found, shares @ (np.stack(means) @ direction), rtol=1e-4)
-
-
-def test_a_batch_that_is_not_stratified_weighs_as_it_is_drawn():
-    shares = np.array([0.5, 0.3, 0.2], np.float32)
-    np.testing.assert_allclose(critic.batch_weights(LABELS, shares, 2.0), np.full(BATCH, 1 / BATCH))
 
 
 def slopes(setting, beta, vector):
