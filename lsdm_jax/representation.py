@@ -3,27 +3,29 @@
 min_{E, D} ‖Y − D(E(Y))‖ over every image Y (arXiv 2603.04223, step 1); no label is seen.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from experiment_jax import optimiser, parallel, passes, perceptual, ssim, train_state
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
+from experiment_jax.train_state import TrainState
 from lsdm_jax.autoencoder import Decoder, Encoder, check_sides
+
+PyTree = Any
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
     """The stage of a representation.
-
-    Latents are standardised as E(Y) -> (E(Y) − mean) / scale, with the mean of each coordinate and one scale for all of
-    them, so that the mean square of a coordinate is 1 and the geometry stays that of the decoder: distances, transport
-    plans and the decoder's Lipschitz constant change by one factor only.
 
     Args:
         config: kind ("autoencoder"), latent_size, widths, noise (standard deviation of what the decoder's inputs get
@@ -46,56 +48,79 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     encoder = Encoder(config.widths, config.latent_size)
     decoder = Decoder(config.widths, context.image_shape)
     descent = optimiser.build(config.optimiser, context.total_steps)
+    own = Autoencoder(encoder, decoder, descent, config, context)
+    return Stage(
+        init=own.init,
+        update=own.update,
+        averaged=own.averaged,
+        finish=own.finish,
+        provides=dict(encode=own.encode, decode=own.decode, latent_size=config.latent_size),
+    )
 
-    def init(key: jax.Array, batch: Batch, upstream: Upstream) -> train_state.TrainState:
+
+@dataclasses.dataclass(frozen=True)
+class Autoencoder:
+    """E and D, and what does not change in training; for the settings see `stage`.
+
+    Latents are standardised as E(Y) -> (E(Y) − mean) / scale, with the mean of each coordinate and one scale for all of
+    them, so that the mean square of a coordinate is 1 and the geometry stays that of the decoder: distances, transport
+    plans and the decoder's Lipschitz constant change by one factor only.
+    """
+
+    encoder: Encoder
+    decoder: Decoder
+    descent: optax.GradientTransformation
+    config: ConfigDict
+    context: Context
+
+    def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> TrainState:
         first, second = jax.random.split(key)
+        latents = jnp.zeros((1, self.config.latent_size))
         params = {
-            "encoder": encoder.init(first, batch["images"])["params"],
-            "decoder": decoder.init(second, jnp.zeros((1, config.latent_size)))["params"],
+            "encoder": self.encoder.init(first, batch["images"])["params"],
+            "decoder": self.decoder.init(second, latents)["params"],
         }
-        return train_state.create(params, descent)
+        return train_state.create(params, self.descent)
 
-    def update(state: train_state.TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
+    def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         images = batch["images"]
+        features = partial(self.context.model.features, upstream) if self.config.perceptual else None
 
         def loss(params, statistics):
-            latents = encoder.apply({"params": params["encoder"]}, images)
-            scale = _scale(latents, context.axis_name)
+            latents = self._apply_encoder(params, images)
+            scale = _scale(latents, self.context.axis_name)
             # Noise in units of the latents' scale: the encoder cannot drown it by making latents large.
-            noised = latents + config.noise * scale * jax.random.normal(key, latents.shape)
-            decoded = decoder.apply({"params": params["decoder"]}, noised)
-            features = partial(context.model.features, upstream) if config.perceptual else None
-            value, terms = reconstruction_loss(config, images, decoded, features)
+            noised = latents + self.config.noise * scale * jax.random.normal(key, latents.shape)
+            decoded = self._apply_decoder(params, noised)
+            value, terms = reconstruction_loss(self.config, images, decoded, features)
             return value, (statistics, {**terms, "latent_scale": scale})
 
-        return train_state.descend(state, loss, descent, config.ema_decay, context.axis_name)
+        return train_state.descend(state, loss, self.descent, self.config.ema_decay, self.context.axis_name)
 
-    def averaged(state: train_state.TrainState):
+    def averaged(self, state: TrainState) -> PyTree:
         return state.average["params"]
 
-    def finish(state: train_state.TrainState, view: View, upstream: Upstream) -> Frozen:
-        params = averaged(state)
-        apply = jax.jit(lambda images: encoder.apply({"params": params["encoder"]}, passes.to_float(images)))
-        latents = passes.over(apply, view.images, batch_size=500).astype(np.float64)
+    def finish(self, state: TrainState, view: View, upstream: Upstream) -> Frozen:
+        params = self.averaged(state)
+        encode = jax.jit(lambda images: self._apply_encoder(params, passes.to_float(images)))
+        latents = passes.over(encode, view.images, batch_size=500).astype(np.float64)
         mean = latents.mean(axis=0)
         scale = np.sqrt(np.mean((latents - mean) ** 2))
         return {"params": params, "mean": mean.astype(np.float32), "scale": scale.astype(np.float32)}
 
-    def encode(params, images: jax.Array) -> jax.Array:
-        own = params[context.name]
-        return (encoder.apply({"params": own["params"]["encoder"]}, images) - own["mean"]) / own["scale"]
+    def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
+        own = params[self.context.name]
+        return (self._apply_encoder(own["params"], images) - own["mean"]) / own["scale"]
 
-    def decode(params, latents: jax.Array) -> jax.Array:
-        own = params[context.name]
-        return decoder.apply({"params": own["params"]["decoder"]}, latents * own["scale"] + own["mean"])
+    def decode(self, params: Upstream, latents: jax.Array) -> jax.Array:
+        own = params[self.context.name]
+        return self._apply_decoder(own["params"], latents * own["scale"] + own["mean"])
 
-    return Stage(
-        init=init,
-        update=update,
-        averaged=averaged,
-        finish=finish,
-        provides=dict(encode=encode, decode=decode, latent_size=config.latent_size),
-    )
+    def _apply_encoder(self, params: PyTree, images: jax.Array) -> jax.Array:
+        return self.encoder.apply({"params": params["encoder"]}, images)
+
+    def _apply_decoder(self, params: PyTree, latents: jax.Array) -> jax.Array:
+        return self.decoder.apply({"params": params["decoder"]}, latents)
 
 
 def reconstruction_loss(

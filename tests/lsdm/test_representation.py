@@ -22,6 +22,7 @@ def settings(**own):
         noise=0.1,
         l1=1.0,
         ssim=0.5,
+        perceptual=0.0,
         optimiser=configs.optimiser(learning_rate=2e-3),
         ema_decay=0.9,
     )
@@ -117,3 +118,18 @@ def test_small_images_are_compared_in_a_small_window():
 def test_an_image_is_wholly_similar_to_itself():
     first, _ = noisy_pair((8, 8, 1))
     np.testing.assert_allclose(ssim(first, first), 1.0, atol=1e-5)
+
+
+def test_the_perceptual_term_is_added_with_its_weight():
+    images, decoded = (jax.random.uniform(jax.random.key(seed), (3, 8, 8, 1)) for seed in (0, 1))
+    features = lambda x: [2.0 * x, x[:, ::2]]  # noqa: E731
+    value, terms = representation.reconstruction_loss(settings(ssim=0.0, perceptual=0.7), images, decoded, features)
+    difference = np.abs(np.asarray(images - decoded))
+    expected = (2.0 * difference.mean() + difference[:, ::2].mean()) / 2
+    np.testing.assert_allclose(terms["perceptual"], expected, rtol=1e-6)
+    np.testing.assert_allclose(value, difference.mean() + 0.7 * expected, rtol=1e-6)
+
+
+def test_a_perceptual_loss_without_features_is_refused():
+    with pytest.raises(UserError, match=r"representation\.perceptual=0\.7: needs a stage before it"):
+        representation.stage(settings(perceptual=0.7), context())
