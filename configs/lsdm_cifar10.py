@@ -13,7 +13,7 @@ def get_config():
     config.data.flips = True
     config.perceptual = sections.perceptual(steps=4000, widths=(64, 128, 256))
     config.representation = sections.representation(
-        steps=40_000, latent_size=128, widths=(64, 128, 256), ssim=0.2, perceptual=1.0
+        steps=40_000, latent_size=128, widths=(64, 128, 256), perceptual=3.0
     )
     config.matching = sections.matching(steps=20_000, noise_size=128)
     return config

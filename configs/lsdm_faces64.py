@@ -11,7 +11,7 @@ def get_config():
     config.evaluation.protocol = "test_2k"
     config.perceptual = sections.perceptual(steps=2000, widths=(32, 64, 128))
     config.representation = sections.representation(
-        steps=20_000, latent_size=128, widths=(32, 64, 128, 256), ssim=0.2, perceptual=1.0
+        steps=20_000, latent_size=128, widths=(32, 64, 128, 256), perceptual=3.0
     )
     config.matching = sections.matching(steps=10_000, noise_size=128)
     return config

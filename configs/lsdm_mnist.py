@@ -8,7 +8,7 @@ def get_config():
     config = experiment("lsdm", "mnist", stages=("perceptual", "representation", "matching"))
     config.judge = "configs/judge_mnist.py"
     config.perceptual = sections.perceptual()
-    config.representation = sections.representation(latent_size=32, ssim=0.2, perceptual=1.0)
+    config.representation = sections.representation(latent_size=32, perceptual=3.0)
     config.matching = sections.matching()
     return config
 

@@ -1,4 +1,4 @@
-"""Before jax is imported: eight fake CPU devices, and caches that are the session's own.
+"""Before jax is imported: eight fake CPU devices, quick compilation of slower programs, caches of the session's own.
 
 The judge and compiled programs are cached in a temporary folder, so that no test reads or writes the user's cache, and
 a program that several tests or processes need is compiled once.
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 CACHE = tempfile.TemporaryDirectory(prefix="tests-cache-")
 os.environ.update(
     XDG_CACHE_HOME=CACHE.name,
@@ -16,7 +17,7 @@ os.environ.update(
     JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
     JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES="none",
     JAX_PLATFORMS="cpu",
-    XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip(),
+    XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip(),
 )
 
 import jax  # noqa: E402
