@@ -3,7 +3,7 @@
 The variant `jpeg` takes `cifar10_jpeg`, the same images after lossy compression: its results are not CIFAR-10 results.
 """
 
-from experiment_jax.config import experiment
+from experiment_jax.sections import experiment
 from lsdm_jax import sections
 
 

@@ -1,6 +1,6 @@
 """LSDM on scikit-learn's 8×8 digits, label-conditional; the first thing a newcomer runs."""
 
-from experiment_jax.config import experiment
+from experiment_jax.sections import experiment
 from lsdm_jax import sections
 
 

@@ -1,6 +1,6 @@
 """LSDM on faces64 (64×64 RGB; classes face and scene), label-conditional; meant for an accelerator."""
 
-from experiment_jax.config import experiment
+from experiment_jax.sections import experiment
 from lsdm_jax import sections
 
 

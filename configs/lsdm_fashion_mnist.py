@@ -1,6 +1,6 @@
 """LSDM on Fashion-MNIST, label-conditional."""
 
-from experiment_jax.config import experiment
+from experiment_jax.sections import experiment
 from lsdm_jax import sections
 
 

@@ -18,7 +18,7 @@ import optax
 from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
-from experiment_jax import optimiser, run_directory, train_state
+from experiment_jax import optimiser, run_directory, sections, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Stage, Upstream
 
@@ -103,7 +103,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
 def judge_config(dataset: str, **own: Any) -> ConfigDict:
     """A judge's config: every setting with its default, so that `configs/judge_NAME.py` names only what differs."""
-    config = configs.experiment("judge", dataset, stages=("classifier",))
+    config = sections.experiment("judge", dataset, stages=("classifier",))
     settings = dict(
         view="paired",
         batch_size=128,
@@ -116,7 +116,7 @@ def judge_config(dataset: str, **own: Any) -> ConfigDict:
         shift=2,
         label_smoothing=0.05,
     )
-    config.classifier = configs.stage("experiment_jax.judge:stage", **settings | own)
+    config.classifier = sections.stage("experiment_jax.judge:stage", **settings | own)
     return config
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiment_jax.config import optimiser, stage
+from experiment_jax.sections import optimiser, stage
 
 # A few steps of small batches: enough to see that a recipe runs on its data.
 SMOKE = {

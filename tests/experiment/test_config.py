@@ -11,7 +11,7 @@ from experiment_jax import config as configs
 DIGITS = "configs/lsdm_digits.py"
 
 EXAMPLE = """
-from experiment_jax.config import experiment, stage
+from experiment_jax.sections import experiment, stage
 
 def get_config():
     config = experiment("example", "digits", stages=("only",))

@@ -9,8 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiment_jax import Stopped, UserError, checkpoints, loop, optimiser, parallel, passes, record, train_state
-from experiment_jax import config as configs
+from experiment_jax import (
+    Stopped,
+    UserError,
+    checkpoints,
+    loop,
+    optimiser,
+    parallel,
+    passes,
+    record,
+    sections,
+    train_state,
+)
 from experiment_jax.data import View
 from experiment_jax.run_directory import read_metrics
 from experiment_jax.stage import Stage
@@ -55,7 +65,7 @@ LABELS = (np.arange(31) % 2).astype(np.int32)
 
 
 def job(devices=1, steps=STEPS, strata=None, flips=False, inputs=None, images=IMAGES, labels=LABELS, **settings):
-    section = configs.stage(
+    section = sections.stage(
         "experiment_jax.judge:stage",
         view="paired",
         batch_size=8,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiment_jax import UserError, perceptual
-from experiment_jax.config import stage as section
+from experiment_jax.sections import stage as section
 from experiment_jax.stage import Context, Model
 
 

@@ -7,8 +7,7 @@ import pytest
 import scipy.stats
 from ml_collections import ConfigDict
 
-from experiment_jax import config as configs
-from experiment_jax import optimiser, train_state
+from experiment_jax import optimiser, sections, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.metrics import w1_exact
 from experiment_jax.stage import Context, Model
@@ -27,11 +26,11 @@ def settings(**own):
         critic_steps=3,
         critic_width=32,
         critic_depth=2,
-        critic_optimiser=configs.optimiser(learning_rate=2e-3, b1=0.0, clip=0.0),
+        critic_optimiser=sections.optimiser(learning_rate=2e-3, b1=0.0, clip=0.0),
         noise_size=3,
         width=32,
         depth=1,
-        optimiser=configs.optimiser(learning_rate=2e-3, b1=0.0),
+        optimiser=sections.optimiser(learning_rate=2e-3, b1=0.0),
         ema_decay=0.9,
     )
     return ConfigDict({**defaults, **own})
@@ -50,7 +49,7 @@ def trained_on_a_shift():
     real = SHIFT + jax.random.permutation(jax.random.key(2), generated)  # the points between join independent pairs
     weights = jnp.full(256, 1 / 256)
     network, steps = critic.Critic(width=32, depth=2), 2000
-    descent = optimiser.build(configs.optimiser(learning_rate=3e-3, clip=0.0), steps)
+    descent = optimiser.build(sections.optimiser(learning_rate=3e-3, clip=0.0), steps)
     score = lambda params, points: network.apply({"params": params}, points)  # noqa: E731
 
     @jax.jit

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiment_jax import config as configs
+from experiment_jax import sections
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Model
 from lsdm_jax import matching
@@ -35,11 +35,11 @@ def settings(**own):
         critic_steps=2,
         critic_width=8,
         critic_depth=1,
-        critic_optimiser=configs.optimiser(),
+        critic_optimiser=sections.optimiser(),
         noise_size=4,
         width=8,
         depth=1,
-        optimiser=configs.optimiser(),
+        optimiser=sections.optimiser(),
         ema_decay=0.9,
     )
     return ConfigDict({**defaults, **own})

@@ -6,8 +6,7 @@ from ml_collections import ConfigDict
 from scipy.ndimage import correlate
 from skimage.metrics import structural_similarity
 
-from experiment_jax import config as configs
-from experiment_jax import data, passes
+from experiment_jax import data, passes, sections
 from experiment_jax.errors import UserError
 from experiment_jax.ssim import ssim
 from experiment_jax.stage import Context, Model
@@ -23,7 +22,7 @@ def settings(**own):
         l1=1.0,
         ssim=0.5,
         perceptual=0.0,
-        optimiser=configs.optimiser(learning_rate=2e-3),
+        optimiser=sections.optimiser(learning_rate=2e-3),
         ema_decay=0.9,
     )
     return ConfigDict({**defaults, **own})

@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 from scipy.spatial.distance import cdist
 
-from experiment_jax import config as configs
+from experiment_jax import sections
 from experiment_jax.stage import Context, Model
 from lsdm_jax.matchers import sinkhorn
 
@@ -155,7 +155,7 @@ def test_training_lowers_the_divergence():
             noise_size=3,
             width=16,
             depth=1,
-            optimiser=configs.optimiser(learning_rate=1e-2),
+            optimiser=sections.optimiser(learning_rate=1e-2),
             ema_decay=0.9,
         )
     )
