@@ -42,8 +42,8 @@ def plan(section: ConfigDict, num_examples: int) -> Plan:
     """The plan of a section; cadences are rounded up to whole dispatches.
 
     Raises:
-        UserError: an empty batch, a missing or doubled duration, or a length that is not a multiple of
-            `steps_per_dispatch`.
+        UserError: an empty batch, a missing or doubled duration, a length that is not a multiple of
+            `steps_per_dispatch`, or a `profile` that is not two steps.
     """
     if section.batch_size < 1:
         raise UserError(
@@ -58,6 +58,8 @@ def plan(section: ConfigDict, num_examples: int) -> Plan:
         max(math.ceil(durations.to_steps(section, name, total=total, **sizes) / each), 1) * each
         for name in ("log", "checkpoint")
     )
+    if len(section.profile) != 2:
+        raise UserError(f"profile={section.profile}: give the first step and the one after the last, as in (100,110)")
     return Plan(total, log, checkpoint, each)
 
 

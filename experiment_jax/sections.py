@@ -61,7 +61,7 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
             ema_decay=0.999,
             keep=2,  # checkpoints kept, the latest
             best="",  # keep the best checkpoint by this validation metric, smallest first ("-metric": largest)
-            profile=(0, 0),  # trace these steps with jax.profiler
+            profile=(0, 0),  # trace from this step up to that one with jax.profiler, into DIR/profile/<stage>
             optimiser=optimiser(),
         )
     )

@@ -338,3 +338,15 @@ def test_pixels_survive_the_way_to_floats_and_back():
     assert floats.dtype == jnp.float32 and float(floats[0]) == -1.0 and float(floats[255]) == 1.0
     np.testing.assert_array_equal(passes.to_uint8(floats), pixels)
     np.testing.assert_array_equal(passes.to_uint8(jnp.array([-2.0, 3.0])), [0, 255])
+
+
+def test_a_profile_is_traced_over_its_steps_and_changes_nothing(tmp_path):
+    traced, _ = train(job(profile=(3, 5)), tmp_path / "traced")
+    assert list((tmp_path / "traced" / "profile" / "linear").rglob("*.pb"))
+    assert_identical(traced, train(job(), tmp_path / "plain")[0])
+    assert not (tmp_path / "plain" / "profile").exists()
+
+
+def test_a_profile_is_two_steps():
+    with pytest.raises(UserError, match=r"as in \(100,110\)"):
+        loop.plan(job(profile=(1, 2, 3)).section, 31)
