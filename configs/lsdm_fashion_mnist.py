@@ -9,15 +9,16 @@ def get_config():
     config.judge = "configs/judge_fashion_mnist.py"
     config.perceptual = sections.perceptual()
     config.representation = sections.representation(steps=6000, perceptual=3.0)
-    config.matching = sections.matching()
+    config.matching = sections.matching(steps=6000)
     return config
 
 
+SINKHORN = sections.SINKHORN | {"matching.steps": 2000}
 FEW = {"data.paired": 600}  # 60 labelled images a class; the other 59,400 are unpaired
 VARIANTS = {
-    "sinkhorn": sections.SINKHORN,
+    "sinkhorn": SINKHORN,
     "few": FEW,
-    "few_sinkhorn": FEW | sections.SINKHORN,
+    "few_sinkhorn": FEW | SINKHORN,
     # The 600 alone, in every stage, for as many steps.
     "paired_only": FEW | {"perceptual.view": "paired", "representation.view": "paired"},
     "smoke": sections.SMOKE_PERCEPTUAL,

@@ -22,39 +22,36 @@ PICTURE_COLUMNS = 10
 def evaluate(
     run: Run, *, num_samples: int | None = None, protocol: str | None = None, with_cas: bool = False, seed: int = 0
 ) -> dict[str, Any]:
-    """Measures a run, writes metrics.json and samples.png, and returns the metrics, flat.
+    """Measures a run, writes metrics.json and samples.png, returns the metrics, flat; what does not apply is absent.
 
     Args:
-        run: from `load_run`.
+        run: from `load_run`; one that does not sample yet has its reconstructions measured.
         num_samples: N, in place of the protocol's.
         protocol: "test_10k", "train_50k", …; by default the config's `evaluation.protocol`.
         with_cas: train a classifier on the samples too; it takes as long as that training.
         seed: of the samples' noise and of the choice of labels and training images.
 
     Raises:
-        UserError: the run does not sample, no judge is named, or samples that cannot be measured; nothing is written.
+        UserError: the run does not decode, no judge is named, or samples that cannot be measured; nothing is written.
     """
     start = time.perf_counter()
-    check_samples(run)
-    bench, labels = judged.bench(
-        run.config.judge, run.config.data.name, protocol or run.config.evaluation.protocol, num_samples, seed
-    )
-    run.sample(labels[: run.config.evaluation.batch_size], seed)  # compiles
-    drawing = time.perf_counter()
-    samples = run.sample(labels, seed)
-    images_per_second = len(labels) / (time.perf_counter() - drawing)
-    results = {
-        "method": run.config.method,
-        "dataset": run.config.data.name,
-        "step": run.step,
-        "nfe": run.model.nfe,
-        "images_per_second": images_per_second,
-        **judged.measure(bench, samples.images, labels),
-        **judged.measure_reconstructions(bench, run.decode(run.encode(bench.reference.images)), samples.images),
-        **latent_metrics(run, bench, samples, labels),
-    }
+    if run.model.decode is None:
+        stages = ", ".join(run.config.stages)
+        raise UserError(f"--workdir {run.workdir}: its stages {stages} make no images; evaluate a run whose stages do")
+    protocol = protocol or run.config.evaluation.protocol
+    bench, labels = judged.bench(run.config.judge, run.config.data.name, protocol, num_samples, seed)
+    results = {"method": run.config.method, "dataset": run.config.data.name, "step": run.step}
+    results |= judged.measure_real(bench)
+    samples = None
+    if run.model.sample is not None:
+        samples, images_per_second = draw(run, labels, seed)
+        results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
+        results |= judged.measure_samples(bench, samples.images, labels)
+        results |= latent_metrics(run, bench, samples, labels)
+    recon = run.decode(run.encode(bench.reference.images))
+    results |= judged.measure_reconstructions(bench, recon, samples and samples.images)
     results["seconds"] = time.perf_counter() - start
-    if with_cas:
+    if with_cas and samples is not None:
         start = time.perf_counter()
         results["cas"] = cas.classification_accuracy_score(bench, run.config.judge, samples.images, labels)
         results["cas_seconds"] = time.perf_counter() - start
@@ -64,12 +61,21 @@ def evaluate(
     return results
 
 
+def draw(run: Run, labels: np.ndarray, seed: int) -> tuple[Samples, float]:
+    """Samples for the labels int32 `[N]`, and how many were drawn and decoded a second, compilation left out."""
+    run.sample(labels[: run.config.evaluation.batch_size], seed)
+    start = time.perf_counter()
+    samples = run.sample(labels, seed)
+    return samples, len(labels) / (time.perf_counter() - start)
+
+
 def evaluate_images(
     judge_name: str, dataset: str, protocol: str, images: np.ndarray, labels: np.ndarray | None
-) -> dict:
+) -> dict[str, Any]:
     """Anybody's samples, uint8 `[N, height, width, channels]`, measured as those of a run are; nothing is written."""
     bench, _ = judged.bench(judge_name, dataset, protocol, len(images))
-    return {"method": "images", "dataset": dataset, **judged.measure(bench, images, labels)}
+    measured = judged.measure_real(bench) | judged.measure_samples(bench, images, labels)
+    return {"method": "images", "dataset": dataset, **measured}
 
 
 def latent_metrics(run: Run, bench: Bench, samples: Samples, labels: np.ndarray) -> dict[str, float]:
@@ -89,18 +95,19 @@ def latent_metrics(run: Run, bench: Bench, samples: Samples, labels: np.ndarray)
     }
 
 
-def picture(run: Run, samples: Samples, labels: np.ndarray) -> np.ndarray:
+def picture(run: Run, samples: Samples | None, labels: np.ndarray) -> np.ndarray:
     """Samples, one row a class; below a rule, reconstructions under their originals (test images)."""
-    classes = np.unique(labels)[:10]
-    rows = [samples.images[np.resize(np.flatnonzero(labels == c), PICTURE_COLUMNS)] for c in classes]
     originals = run.test.images[: 2 * PICTURE_COLUMNS]
     pairs = pictures.alternate(originals, run.decode(run.encode(originals)), PICTURE_COLUMNS)
+    if samples is None:
+        return pictures.grid(pairs)
+    classes = np.unique(labels)[:10]
+    rows = [samples.images[np.resize(np.flatnonzero(labels == c), PICTURE_COLUMNS)] for c in classes]
     return pictures.stack(pictures.grid(np.stack(rows)), pictures.grid(pairs))
 
 
 def save_samples(run: Run, count: int, seed: int = 0) -> Path:
     """Writes `count` samples as uint8 images with their labels to `DIR/eval/<step>/samples.npz`; the path."""
-    check_samples(run)
     labels = np.resize(np.random.default_rng(seed).permutation(run.test.labels), count)
     path = run.workdir / "eval" / str(run.step) / "samples.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,11 +136,3 @@ def read_images(path: str | Path) -> Split:
         shape = f"{images.dtype} {images.shape}"
         raise UserError(f"--images {path}: images must be uint8 [N, height, width, channels], not {shape}")
     return Split(images, np.full(len(images), data.UNPAIRED, np.int32) if labels is None else labels)
-
-
-def check_samples(run: Run) -> None:
-    """Raises UserError where the run's stages do not sample."""
-    if run.model.sample is None:
-        raise UserError(
-            f"--workdir {run.workdir}: its stages {', '.join(run.config.stages)} do not sample; evaluate a run whose do"
-        )

@@ -91,7 +91,18 @@ def bench(
     return Bench(judge_run, train, test, split, other.take(np.sort(np.concatenate(matched)))), labels
 
 
-def measure(bench: Bench, images: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+def measure_real(bench: Bench) -> dict[str, Any]:
+    """What the bench itself is: the judge, its accuracy on the reference, and the distance of real images to it."""
+    real = metrics.moments([bench.reference_features])
+    return {
+        "judge": checkpoints.digest(bench.judge.model.params),
+        "accuracy_real": _accuracy(bench, bench.reference_features, bench.reference.labels),
+        "fd_floor": metrics.frechet_distance(metrics.moments([bench.other_features]), real),
+        "fd_extractor": f"judge of {bench.judge.config.data.name}, {bench.reference_features.shape[1]} features",
+    }
+
+
+def measure_samples(bench: Bench, images: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
     """Metrics of samples under a bench.
 
     Args:
@@ -102,49 +113,45 @@ def measure(bench: Bench, images: np.ndarray, labels: np.ndarray | None) -> dict
     Raises:
         UserError: images of another shape than the real ones, too few, or all the same.
     """
-    if images.shape[1:] != bench.reference.images.shape[1:]:
-        raise UserError(
-            f"images are {images.shape[1:]}, the data set's are {bench.reference.images.shape[1:]}; resize them"
-        )
+    expected = bench.reference.images.shape[1:]
+    if images.shape[1:] != expected:
+        raise UserError(f"images are {images.shape[1:]}, the data set's are {expected}; resize them")
     metrics.check_points(images, "samples", 4)
     features = bench.judge.encode(images)
-    moments, real = metrics.moments([features]), metrics.moments([bench.reference_features])
-    kid, _ = metrics.kernel_distance(bench.reference_features, features)
+    moments = metrics.moments([features])
     precision, recall = metrics.precision_recall(_first(bench.reference_features, len(features)), features)
     real_train = bench.other if bench.split == "test" else bench.train
     results = {
         "num_samples": len(images),
         "protocol": protocol_name(bench.split, len(images)),
-        "accuracy_real": _accuracy(bench, bench.reference_features, bench.reference.labels),
-        "fd_gen": metrics.frechet_distance(moments, real),
-        "fd_floor": metrics.frechet_distance(metrics.moments([bench.other_features]), real),
-        "fd_extractor": f"judge of {bench.judge.config.data.name}, {features.shape[1]} features",
-        "kid_gen": kid,
+        "fd_gen": metrics.frechet_distance(moments, metrics.moments([bench.reference_features])),
+        "kid_gen": metrics.kernel_distance(bench.reference_features, features)[0],
         "precision": precision,
         "recall": recall,
         "fidelity": metrics.fidelity(images, real_train.images, bench.test.images),
         **metrics.memorisation(images, bench.train.images, bench.test.images),
-        "judge": checkpoints.digest(bench.judge.model.params),
     }
     if labels is not None:
         results["accuracy_gen"] = _accuracy(bench, features, labels)
     if metrics.rank_deficient(moments):
+        count, size = features.shape
         results["fd_rank_deficient"] = True
-        log.warning(
-            "%d samples for %d features: take at least --num_samples %d", *features.shape, features.shape[1] + 1
-        )
+        log.warning("%d samples for %d features: take at least --num_samples %d", count, size, size + 1)
     return results
 
 
-def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray) -> dict[str, float]:
-    """Metrics of the reference's reconstructions, and of samples against them; all uint8 `[N, …]`."""
+def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray | None) -> dict[str, float]:
+    """Metrics of the reference's reconstructions, and of samples against them where there are any; uint8 `[N, …]`."""
     features = bench.judge.encode(recon)
     moments = metrics.moments([features])
-    return {
+    results = {
         "accuracy_recon": _accuracy(bench, features, bench.reference.labels),
         "fd_recon": metrics.frechet_distance(moments, metrics.moments([bench.reference_features])),
-        "fd_gen_vs_recon": metrics.frechet_distance(moments, metrics.moments([bench.judge.encode(samples)])),
     }
+    if samples is not None:
+        against = metrics.moments([bench.judge.encode(samples)])
+        results["fd_gen_vs_recon"] = metrics.frechet_distance(moments, against)
+    return results
 
 
 def _accuracy(bench: Bench, features: np.ndarray, labels: np.ndarray) -> float:

@@ -65,7 +65,8 @@ class Run:
             seed: of the noise.
         """
         if self.model.sample is None:
-            raise UserError(f"--workdir {self.workdir}: its stages {self.config.stages} do not sample")
+            stages = ", ".join(self.config.stages)
+            raise UserError(f"--workdir {self.workdir}: its stages {stages} do not sample; take a run whose stages do")
         numbers = np.arange(len(condition), dtype=np.uint32)
         return self._sampler(numbers, np.asarray(condition, np.int32), np.full(len(condition), seed, np.uint32))
 

@@ -1,0 +1,47 @@
+"""Evaluating runs as they come: finished, not sampling yet, or making no images at all."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiment_jax import UserError, judge, load_config, load_run, train
+from experiment_jax.evaluation import evaluate_images, read_images
+
+SAMPLED = {"fd_gen", "fd_gen_vs_recon", "accuracy_gen", "kid_gen", "spread", "w1_latent", "nfe", "num_samples"}
+
+
+def test_a_representation_alone_has_its_reconstructions_measured(tiny, one, tmp_path):
+    train(tiny(stages=("representation",)), tmp_path / "run", one)
+    found = load_run(tmp_path / "run").evaluate()
+    assert {"fd_recon", "accuracy_recon", "accuracy_real", "fd_floor", "judge"} <= found.keys()
+    assert not SAMPLED & found.keys()
+    assert json.loads((tmp_path / "run" / "eval" / "4" / "metrics.json").read_text()) == found
+
+
+def test_a_run_that_makes_no_images_is_refused_and_left_alone(tree):
+    workdir = judge.trained(load_config("configs/judge_digits.py:smoke"))
+    before = tree(workdir)
+    with pytest.raises(UserError, match="its stages classifier make no images"):
+        load_run(workdir).evaluate()
+    assert tree(workdir) == before
+
+
+def test_evaluation_is_a_function_of_run_seed_and_number(finished):
+    first, again, other = (load_run(finished[1]).evaluate(num_samples=90, seed=seed) for seed in (1, 1, 2))
+    clocks = {"seconds", "images_per_second"}
+    assert {k: v for k, v in first.items() if k not in clocks} == {k: v for k, v in again.items() if k not in clocks}
+    assert first["fd_gen"] != other["fd_gen"]
+
+
+def test_anybodys_samples_are_judged_as_a_runs_are(finished, tmp_path):
+    config, workdir = finished
+    run = load_run(workdir)
+    found = run.evaluate(num_samples=90)
+    labels = np.resize(np.random.default_rng(0).permutation(run.test.labels), 90)
+    np.savez(tmp_path / "samples.npz", images=run.sample(labels).images, labels=labels)
+    read = read_images(tmp_path / "samples.npz")
+    judged = evaluate_images(config.judge, "digits", "test_40", read.images, read.labels)
+    for key in ("fd_gen", "accuracy_gen", "precision", "recall", "fidelity", "kid_gen", "judge", "protocol"):
+        assert judged[key] == found[key], key
+    assert "fd_recon" not in judged
