@@ -5,9 +5,10 @@ With --images NPZ|DIR --config configs/NAME.py it judges anybody's samples as it
 
 import argparse
 import json
+import sys
 
 from experiment_jax import UserError, command_line, load_config, load_run
-from experiment_jax.evaluation import evaluate_images, read_images, save_samples
+from experiment_jax.evaluation import evaluate_images, read_images, save_samples, summary
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def _evaluate(flags: argparse.Namespace) -> dict:
     metrics = run.evaluate(num_samples=flags.num_samples, protocol=flags.protocol, with_cas=flags.cas)
     if flags.save_samples:
         save_samples(run, flags.save_samples)
+    print(summary(run, metrics), file=sys.stderr)
     return metrics
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,26 @@ def evaluate(
     pictures.save(folder / "samples.png", picture(run, samples, labels))
     run_directory.write_text(folder / "metrics.json", json.dumps(results, indent=2) + "\n")
     return results
+
+
+def summary(run: Run, results: Mapping[str, Any]) -> str:
+    """The metrics as a few lines for a person; what was not measured has no place in them."""
+    rows = {
+        "accuracy by the judge": {
+            "samples": "accuracy_gen",
+            "reconstructions": "accuracy_recon",
+            "real": "accuracy_real",
+        },
+        "Fréchet distance to test": {"samples": "fd_gen", "reconstructions": "fd_recon", "real": "fd_floor"},
+        "W₁ of latents to test": {"samples": "w1_latent", "real": "w1_latent_floor"},
+        "spread (1 is honest)": {"samples": "spread"},
+        "images a second": {"samples": "images_per_second"},
+    }
+    lines = [f"{results['method']} on {results['dataset']}, step {results['step']}"]
+    for title, keys in rows.items():
+        found = [f"{name} {results[key]:,.3f}" for name, key in keys.items() if key in results]
+        lines += [f"  {title:26}{'   '.join(found)}"] if found else []
+    return "\n".join([*lines, f"  {'picture':26}{run.workdir / 'eval' / str(run.step) / 'samples.png'}"])
 
 
 def draw(run: Run, labels: np.ndarray, seed: int) -> tuple[Samples, float]:
