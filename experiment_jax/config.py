@@ -8,6 +8,7 @@ import ast
 import difflib
 import importlib
 import json
+import math
 import runpy
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -130,19 +131,27 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def to_json(config: ConfigDict) -> str:
-    """The config as JSON text, which `from_json` reads back."""
-    return json.dumps(config.to_dict(), indent=2, sort_keys=True)
+    """The config as JSON text, which `from_json` reads back; JSON has no infinity, so that is the text "inf"."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(inner) for key, inner in value.items()}
+        return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+    return json.dumps(plain(config.to_dict()), indent=2, sort_keys=True, allow_nan=False)
 
 
 def from_json(text: str) -> ConfigDict:
     """A locked config out of a run directory's config.json."""
 
-    def tuples(value: Any) -> Any:
+    def typed(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: tuples(inner) for key, inner in value.items()}
-        return tuple(value) if isinstance(value, list) else value
+            return {key: typed(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return tuple(value)
+        return float(value) if value in ("inf", "-inf") else value
 
-    return ConfigDict(tuples(json.loads(text))).lock()
+    return ConfigDict(typed(json.loads(text))).lock()
 
 
 def resolve(build: str) -> Callable[..., Any]:

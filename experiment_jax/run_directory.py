@@ -38,7 +38,7 @@ def check(workdir: Path, config: ConfigDict) -> list[str]:
         if workdir.is_file() or (workdir.is_dir() and any(not path.name.startswith(".") for path in workdir.iterdir())):
             raise UserError(f"--workdir {workdir}: is not empty and holds no run; choose another --workdir")
         return []
-    old, new = configs.flat(read_config(workdir)), configs.flat(json.loads(configs.to_json(config)))
+    old, new = configs.flat(read_config(workdir)), configs.flat(config)
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     last = config.stages[-1] if len(config.stages) else ""
     refused = [key for key in changed if not _may_change(key, last)]

@@ -191,7 +191,7 @@ def test_config_json_gives_the_config_back():
     assert configs.to_json(again) == configs.to_json(config)
     with pytest.raises((KeyError, AttributeError)):
         again.representation.widdths = (4,)
-    json.loads(configs.to_json(config))
+    json.loads(configs.to_json(config), parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize(
