@@ -15,11 +15,13 @@ def get_config():
 
 SINKHORN = sections.SINKHORN | {"matching.steps": 2000}
 FEW = {"data.paired": 600}  # 60 labelled images a class; the other 59,400 are unpaired
+# The 600 alone, in every stage, for as many steps.
+PAIRED_ONLY = FEW | {"perceptual.view": "paired", "representation.view": "paired"}
 VARIANTS = {
     "sinkhorn": SINKHORN,
     "few": FEW,
     "few_sinkhorn": FEW | SINKHORN,
-    # The 600 alone, in every stage, for as many steps.
-    "paired_only": FEW | {"perceptual.view": "paired", "representation.view": "paired"},
+    "paired_only": PAIRED_ONLY,
+    "paired_only_sinkhorn": PAIRED_ONLY | SINKHORN,
     "smoke": sections.SMOKE_PERCEPTUAL,
 }
