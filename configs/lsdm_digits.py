@@ -1,4 +1,10 @@
-"""LSDM on scikit-learn's 8×8 digits, label-conditional; the first thing a newcomer runs."""
+"""LSDM on scikit-learn's 8×8 digits, label-conditional; the first thing a newcomer runs.
+
+    make train
+
+2 CPU cores: 136 s from a fresh clone, with installation and the judge's training. Accuracy of 450 samples 0.989, spread
+0.876, latent W₁ 0.998 of its floor; with 100 labels (`:few`) 0.993, 0.930 and 1.126.
+"""
 
 from experiment_jax.sections import experiment
 from lsdm_jax import sections

@@ -1,4 +1,10 @@
-"""LSDM on Fashion-MNIST, label-conditional."""
+"""LSDM on Fashion-MNIST, label-conditional.
+
+    python train.py --config configs/lsdm_fashion_mnist.py --workdir runs/lsdm_fashion_mnist
+
+2 CPU cores: representation 13 minutes, matching 9 (both measured beside other work). `fd_gen` 0.582, `fd_recon` 0.447,
+accuracy 0.887, spread 0.930; all rows, and what was missed, in docs/fashion_mnist.md.
+"""
 
 from experiment_jax.sections import experiment
 from lsdm_jax import sections
