@@ -9,10 +9,10 @@ from experiment_jax.judge import judge_config, variants
 
 
 def get_config():
-    config = judge_config("faces64", steps=1500, widths=(16, 32, 64, 128))
+    config = judge_config("faces64", steps=600, widths=(16, 32, 64, 128))
     config.data.validation = 500
     config.data.flips = True
     return config
 
 
-VARIANTS = variants(cas_steps=500)
+VARIANTS = variants(cas_steps=300)
