@@ -1,4 +1,10 @@
-"""LSDM on faces64 (64×64 RGB; classes face and scene), label-conditional; meant for an accelerator."""
+"""LSDM on faces64 (64×64 RGB; classes face and scene), label-conditional; meant for an accelerator.
+
+    python train.py --config configs/lsdm_faces64.py:cpu --workdir runs/lsdm_faces64_cpu
+
+The variant `cpu`, 2 cores, 12 minutes beside other work: blurred faces, plainly faces; scenes are colours and horizons.
+`fd_gen` 0.107, `fd_recon` 0.083, floor 0.025 (judge 1096ba4a4ea4, 2,000 samples), spread 0.946.
+"""
 
 from experiment_jax.sections import experiment
 from lsdm_jax import sections
