@@ -85,10 +85,14 @@ def restore(workdir: Path, stage: str, step: int, like: PyTree) -> PyTree:
         return manager.restore(step, args=ocp.args.StandardRestore(like))
 
 
+def saved_steps(workdir: Path, stage: str) -> list[int]:
+    """The steps of the complete checkpoints, ascending; touches nothing."""
+    return sorted(int(path.name) for path in _states_path(workdir, stage).glob("*") if path.name.isdigit())
+
+
 def latest_step(workdir: Path, stage: str) -> int:
     """The step of the latest complete checkpoint, 0 where there is none; touches nothing."""
-    folder = _states_path(workdir, stage)
-    return max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0)
+    return max(saved_steps(workdir, stage), default=0)
 
 
 def save_finished(workdir: Path, stage: str, frozen: PyTree, record: dict[str, Any]) -> None:

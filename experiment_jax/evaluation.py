@@ -43,14 +43,15 @@ def evaluate(
     bench, labels = judged.bench(run.config.judge, run.config.data.name, protocol, num_samples, seed)
     results = {"method": run.config.method, "dataset": run.config.data.name, "step": run.step}
     results |= judged.measure_real(bench)
-    samples = None
+    real = run.encode(bench.reference.images)
+    samples, features = None, None
     if run.model.sample is not None:
         samples, images_per_second = draw(run, labels, seed)
+        features = bench.features(samples.images)
         results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
-        results |= judged.measure_samples(bench, samples.images, labels)
-        results |= latent_metrics(run, bench, samples, labels)
-    recon = run.decode(run.encode(bench.reference.images))
-    results |= judged.measure_reconstructions(bench, recon, samples and samples.images)
+        results |= judged.measure_samples(bench, samples.images, features, labels)
+        results |= latent_metrics(run, bench, real, samples.latents, labels)
+    results |= judged.measure_reconstructions(bench, run.decode(real), features)
     results["seconds"] = time.perf_counter() - start
     if with_cas and samples is not None:
         start = time.perf_counter()
@@ -95,24 +96,34 @@ def evaluate_images(
 ) -> dict[str, Any]:
     """Anybody's samples, uint8 `[N, height, width, channels]`, measured as those of a run are; nothing is written."""
     bench, _ = judged.bench(judge_name, dataset, protocol, len(images))
-    measured = judged.measure_real(bench) | judged.measure_samples(bench, images, labels)
+    features = bench.features(images)
+    measured = judged.measure_real(bench) | judged.measure_samples(bench, images, features, labels)
     return {"method": "images", "dataset": dataset, **measured}
 
 
-def latent_metrics(run: Run, bench: Bench, samples: Samples, labels: np.ndarray) -> dict[str, float]:
+def latent_metrics(
+    run: Run, bench: Bench, real: np.ndarray, samples: np.ndarray, labels: np.ndarray
+) -> dict[str, float]:
     """`w1_latent`, its floor and `spread`, exact and per class, and the sliced W₁ of all; in the model's latents.
 
     The floor takes real images of the other split, as many of each class as there are samples.
+
+    Args:
+        run: whose latents they are.
+        bench: the real images.
+        real: latents of `bench.reference`, `[M, latent]`.
+        samples: latents `[N, latent]`.
+        labels: of the samples, int32 `[N]`.
     """
     classes = run.dataset.num_classes
-    real = run.encode(bench.reference.images), bench.reference.labels
+    reference = real, bench.reference.labels
     other = run.encode(bench.other.images), bench.other.labels
-    generated = samples.latents, labels
+    generated = samples, labels
     return {
-        "w1_latent": float(np.mean(metrics.w1_per_class(*generated, *real, classes))),
-        "w1_latent_floor": float(np.mean(metrics.w1_per_class(*other, *real, classes))),
-        "w1_latent_sliced": metrics.w1_sliced(generated[0], real[0]),
-        "spread": metrics.spread(*generated, *real, classes),
+        "w1_latent": float(np.mean(metrics.w1_per_class(*generated, *reference, classes))),
+        "w1_latent_floor": float(np.mean(metrics.w1_per_class(*other, *reference, classes))),
+        "w1_latent_sliced": metrics.w1_sliced(samples, real),
+        "spread": metrics.spread(*generated, *reference, classes),
     }
 
 
@@ -129,7 +140,7 @@ def picture(run: Run, samples: Samples | None, labels: np.ndarray) -> np.ndarray
 
 def save_samples(run: Run, count: int, seed: int = 0) -> Path:
     """Writes `count` samples as uint8 images with their labels to `DIR/eval/<step>/samples.npz`; the path."""
-    labels = np.resize(np.random.default_rng(seed).permutation(run.test.labels), count)
+    labels = judged.conditions(run.test.labels, count, np.random.default_rng(seed))
     path = run.workdir / "eval" / str(run.step) / "samples.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, images=run.sample(labels, seed).images, labels=labels)

@@ -64,13 +64,28 @@ class Bench:
     def other_features(self) -> np.ndarray:
         return self.judge.encode(self.other.images)
 
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """The judge's features `[N, features]` of samples uint8 `[N, height, width, channels]`.
+
+        Raises:
+            UserError: images of another shape than the real ones, too few, or all the same.
+        """
+        expected = self.reference.images.shape[1:]
+        if images.shape[1:] != expected:
+            raise UserError(f"images are {images.shape[1:]}, the data set's are {expected}; resize them")
+        metrics.check_points(images, "samples", 4)
+        return self.judge.encode(images)
+
+
+def conditions(labels: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Labels int32 `[count]` to draw samples for: those of real images in an order chosen by seed, over and over."""
+    return labels[np.resize(generator.permutation(len(labels)), count)]
+
 
 def bench(
     judge_name: str, dataset: str, protocol: str, num_samples: int | None, seed: int = 0
 ) -> tuple[Bench, np.ndarray]:
     """The judge (trained now if it was not yet), the real images, and labels int32 `[N]` to draw samples for.
-
-    Labels are those of the reference images in an order chosen by seed, over and over.
 
     Args:
         judge_name: the judge's config.
@@ -84,7 +99,7 @@ def bench(
     train, test = (data.read(dataset, name)[0] for name in ("train", "test"))
     reference, other = (test, train) if split == "test" else (train, test)
     generator = np.random.default_rng(seed)
-    labels = reference.labels[np.resize(generator.permutation(len(reference)), num_samples or count)]
+    labels = conditions(reference.labels, num_samples or count, generator)
     matched = []
     for label, wanted in zip(*np.unique(labels, return_counts=True), strict=True):
         matched.append(generator.permutation(np.flatnonzero(other.labels == label))[:wanted])
@@ -102,22 +117,17 @@ def measure_real(bench: Bench) -> dict[str, Any]:
     }
 
 
-def measure_samples(bench: Bench, images: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+def measure_samples(
+    bench: Bench, images: np.ndarray, features: np.ndarray, labels: np.ndarray | None
+) -> dict[str, Any]:
     """Metrics of samples under a bench.
 
     Args:
         bench: the judge and the real images.
         images: samples, uint8 `[N, height, width, channels]`.
+        features: `bench.features(images)`.
         labels: what they should be, int32 `[N]`; None: unknown, and `accuracy_gen` is absent.
-
-    Raises:
-        UserError: images of another shape than the real ones, too few, or all the same.
     """
-    expected = bench.reference.images.shape[1:]
-    if images.shape[1:] != expected:
-        raise UserError(f"images are {images.shape[1:]}, the data set's are {expected}; resize them")
-    metrics.check_points(images, "samples", 4)
-    features = bench.judge.encode(images)
     moments = metrics.moments([features])
     precision, recall = metrics.precision_recall(_first(bench.reference_features, len(features)), features)
     real_train = bench.other if bench.split == "test" else bench.train
@@ -141,7 +151,10 @@ def measure_samples(bench: Bench, images: np.ndarray, labels: np.ndarray | None)
 
 
 def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray | None) -> dict[str, float]:
-    """Metrics of the reference's reconstructions, and of samples against them where there are any; uint8 `[N, …]`."""
+    """Metrics of the reference's reconstructions uint8 `[N, …]`, and of samples against them where there are any.
+
+    `samples` are `bench.features` of their images.
+    """
     features = bench.judge.encode(recon)
     moments = metrics.moments([features])
     results = {
@@ -149,8 +162,7 @@ def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray
         "fd_recon": metrics.frechet_distance(moments, metrics.moments([bench.reference_features])),
     }
     if samples is not None:
-        against = metrics.moments([bench.judge.encode(samples)])
-        results["fd_gen_vs_recon"] = metrics.frechet_distance(moments, against)
+        results["fd_gen_vs_recon"] = metrics.frechet_distance(moments, metrics.moments([samples]))
     return results
 
 

@@ -127,9 +127,9 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
 
 def _from_checkpoint(workdir: Path, part: method.Part, config: ConfigDict, upstream: Any, step: int) -> Frozen:
     """The last stage, finished from the state of one checkpoint."""
-    folder = workdir / "checkpoints" / part.name
-    if not (folder / str(step)).is_dir():
-        kept = ", ".join(sorted((p.name for p in folder.glob("[0-9]*")), key=int)) or "none"
+    saved = checkpoints.saved_steps(workdir, part.name)
+    if step not in saved:
+        kept = ", ".join(map(str, saved)) or "none"
         raise UserError(f"--step {step}: {part.name} has no such checkpoint; it has {kept}")
     job = method.job(part, config, parallel.mesh(jax.devices()[:1]))
     state = checkpoints.restore(workdir, part.name, step, job.abstract_state(upstream))

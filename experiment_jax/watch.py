@@ -36,8 +36,8 @@ def watcher(
         (state, upstream) -> (metrics, pictures): `recon_l1` of a decoder, `accuracy` of a classifier, `w1_latent` and
         `spread` of a sampler; "reconstructions" and "samples", uint8 `[height, width, 3]`.
     """
-    measured = len(dataset.validation) > 0
-    part = dataset.validation if measured else dataset.train.take(np.arange(min(len(dataset.train), 500)))
+    held_out = len(dataset.validation) > 0
+    part = dataset.validation if held_out else dataset.train.take(np.arange(min(len(dataset.train), 500)))
     view = View(part.images, part.labels)
     model = context.model.extend(stage)
     rows = min(dataset.num_classes, 10)
@@ -50,10 +50,10 @@ def watcher(
     sample = jax.jit(lambda params, keys, condition: model.sample(params, keys, condition))
 
     def watch(state: PyTree, upstream: Upstream) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        params = {**upstream, context.name: stage.finish(state, view, upstream)}
         measurements, drawn = {}, {}
         if model.encode is None:
-            return {}, {}
+            return measurements, drawn
+        params = {**upstream, context.name: stage.finish(state, view, upstream)}
         latents = passes.over(lambda images: encode(params, images), part.images, batch_size=500)
         if "decode" in stage.provides:
             images = passes.over(lambda z: decode(params, z), latents, batch_size=500)
@@ -67,12 +67,12 @@ def watcher(
             z = np.asarray(samples.latents)
             images = np.asarray(passes.to_uint8(samples.images)).reshape(-1, PER_CLASS, *part.images.shape[1:])
             drawn["samples"] = pictures.grid(images[:rows, :COLUMNS])
-            if measured:
+            if held_out:
                 classes = dataset.num_classes
                 measurements["w1_latent"] = float(
                     np.mean(metrics.w1_per_class(z, condition, latents, part.labels, classes))
                 )
                 measurements["spread"] = metrics.spread(z, condition, latents, part.labels, classes)
-        return (measurements if measured else {}), drawn
+        return (measurements if held_out else {}), drawn
 
     return watch

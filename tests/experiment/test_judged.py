@@ -11,6 +11,10 @@ from experiment_jax.run import Run
 JUDGE = "configs/judge_digits.py:smoke"
 
 
+def measure(bench, images, labels):
+    return judged.measure_samples(bench, images, bench.features(images), labels)
+
+
 @pytest.fixture(scope="module")
 def bench():
     return judged.bench(JUDGE, "digits", "test_450", None)
@@ -48,7 +52,7 @@ def test_the_train_protocol_turns_the_splits_round():
 
 def test_real_images_reach_their_own_floor(bench):
     bench, _ = bench
-    found = judged.measure_real(bench) | judged.measure_samples(bench, bench.other.images, bench.other.labels)
+    found = judged.measure_real(bench) | measure(bench, bench.other.images, bench.other.labels)
     assert found["fd_gen"] == found["fd_floor"]
     assert found["protocol"] == "test_450"
     assert found["nearest_train_ratio"] == 0.0  # they are training images
@@ -58,11 +62,11 @@ def test_real_images_reach_their_own_floor(bench):
 
 def test_the_test_images_themselves_are_at_distance_zero(bench):
     bench, _ = bench
-    found = judged.measure_real(bench) | judged.measure_samples(bench, bench.test.images, bench.test.labels)
+    found = judged.measure_real(bench) | measure(bench, bench.test.images, bench.test.labels)
     assert found["fd_gen"] < 1e-3
     assert found["accuracy_gen"] == found["accuracy_real"]
     assert (found["precision"], found["recall"]) == (1.0, 1.0)
-    recon = judged.measure_reconstructions(bench, bench.test.images, bench.test.images)
+    recon = judged.measure_reconstructions(bench, bench.test.images, bench.features(bench.test.images))
     assert recon["fd_recon"] < 1e-3
     assert recon["fd_gen_vs_recon"] < 1e-3
     assert "fd_gen_vs_recon" not in judged.measure_reconstructions(bench, bench.test.images, None)
@@ -75,24 +79,24 @@ def test_noise_moves_every_distance_up_and_one_class_alone_loses_recall(bench):
     for strength in (0, 40, 80, 160):
         noise = generator.integers(-strength, strength + 1, bench.test.images.shape)
         images = np.clip(bench.test.images.astype(int) + noise, 0, 255).astype(np.uint8)
-        distances.append(judged.measure_samples(bench, images, None)["fd_gen"])
+        distances.append(measure(bench, images, None)["fd_gen"])
     assert distances == sorted(distances)
     zeros = bench.train.images[bench.train.labels == 0]
-    found = judged.measure_samples(bench, zeros, np.zeros(len(zeros), np.int32))
+    found = measure(bench, zeros, np.zeros(len(zeros), np.int32))
     assert found["precision"] > 2 * found["recall"]
 
 
 def test_unknown_labels_leave_the_accuracy_out(bench):
     bench, _ = bench
-    assert "accuracy_gen" not in judged.measure_samples(bench, bench.other.images, None)
+    assert "accuracy_gen" not in measure(bench, bench.other.images, None)
 
 
 def test_too_few_samples_for_the_features_are_flagged_with_the_number_that_suffices(bench, caplog):
     bench, _ = bench
-    found = judged.measure_samples(bench, bench.other.images[:50], None)
+    found = measure(bench, bench.other.images[:50], None)
     assert found["fd_rank_deficient"] is True
     assert "at least --num_samples 65" in caplog.text
-    assert "fd_rank_deficient" not in judged.measure_samples(bench, bench.other.images[:65], None)
+    assert "fd_rank_deficient" not in measure(bench, bench.other.images[:65], None)
 
 
 @pytest.mark.parametrize(
@@ -105,17 +109,17 @@ def test_too_few_samples_for_the_features_are_flagged_with_the_number_that_suffi
 )
 def test_images_that_cannot_be_measured_are_refused(bench, images, message):
     with pytest.raises(UserError, match=message):
-        judged.measure_samples(bench[0], images, None)
+        measure(bench[0], images, None)
 
 
 def test_the_batch_size_of_evaluation_does_not_show(bench, tmp_path):
     bench, _ = bench
-    whole = judged.measure_samples(bench, bench.other.images, bench.other.labels)
+    whole = measure(bench, bench.other.images, bench.other.labels)
     config = bench.judge.config.copy_and_resolve_references()
     with config.unlocked():
         config.evaluation.batch_size = 37
     judge = Run(bench.judge.workdir, config, bench.judge.model, bench.judge.step, bench.judge.dataset)
-    parts = judged.measure_samples(dataclasses.replace(bench, judge=judge), bench.other.images, bench.other.labels)
+    parts = measure(dataclasses.replace(bench, judge=judge), bench.other.images, bench.other.labels)
     for key, value in whole.items():
         assert parts[key] == (pytest.approx(value, rel=1e-4, abs=1e-4) if isinstance(value, float) else value), key
 
