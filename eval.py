@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--workdir", help="the run's directory")
     parser.add_argument("--step", type=int, help="a checkpoint of the last stage; by default what the run ended with")
     parser.add_argument("--num_samples", type=command_line.count, metavar="N", help="in place of the protocol's number")
-    parser.add_argument("--protocol", help="test_10k, train_50k, ...; by default the config's")
+    parser.add_argument("--protocol", help="test_10k, train_50k, validation_1k, ...; by default the config's")
     parser.add_argument("--cas", action="store_true", help="also train a classifier on the samples")
     parser.add_argument(
         "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
@@ -42,8 +42,7 @@ def _judge_images(flags: argparse.Namespace) -> dict:
     config = load_config(flags.config)
     found = read_images(flags.images)
     labels = found.labels if (found.labels >= 0).all() else None
-    protocol = flags.protocol or config.evaluation.protocol
-    return evaluate_images(config.judge, config.data.name, protocol, found.images, labels)
+    return evaluate_images(config, found.images, labels, flags.protocol)
 
 
 if __name__ == "__main__":

@@ -20,4 +20,19 @@ def get_config():
 
 
 JPEG = {"data.name": "cifar10_jpeg", "judge": "configs/judge_cifar10_jpeg.py"}
-VARIANTS = {"jpeg": JPEG, "smoke": sections.SMOKE_PERCEPTUAL, "jpeg_smoke": JPEG | sections.SMOKE_PERCEPTUAL}
+# What two CPU cores can train in half an hour.
+CPU = {
+    "perceptual.steps": 300,
+    "perceptual.widths": (16, 32, 64),
+    "representation.steps": 6000,
+    "representation.batch_size": 64,
+    "representation.widths": (32, 64, 128),
+    "matching.steps": 4000,
+    "matching.noise_size": 64,
+}
+VARIANTS = {
+    "jpeg": JPEG,
+    "jpeg_cpu": JPEG | CPU,
+    "smoke": sections.SMOKE_PERCEPTUAL,
+    "jpeg_smoke": JPEG | sections.SMOKE_PERCEPTUAL,
+}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiment_jax import cas, data, judged, metrics, pictures, run_directory
 from experiment_jax.data import Split
@@ -28,7 +29,7 @@ def evaluate(
     Args:
         run: from `load_run`; one that does not sample yet has its reconstructions measured.
         num_samples: N, in place of the protocol's.
-        protocol: "test_10k", "train_50k", …; by default the config's `evaluation.protocol`.
+        protocol: "test_10k", "train_50k", "validation_1k", …; by default the config's `evaluation.protocol`.
         with_cas: train a classifier on the samples too; it takes as long as that training.
         seed: of the samples' noise and of the choice of labels and training images.
 
@@ -40,7 +41,7 @@ def evaluate(
         stages = ", ".join(run.config.stages)
         raise UserError(f"--workdir {run.workdir}: its stages {stages} make no images; evaluate a run whose stages do")
     protocol = protocol or run.config.evaluation.protocol
-    bench, labels = judged.bench(run.config.judge, run.config.data.name, protocol, num_samples, seed)
+    bench, labels = judged.bench(run.config, protocol, num_samples, seed)
     results = {"method": run.config.method, "dataset": run.config.data.name, "step": run.step}
     results |= judged.measure_real(bench)
     real = run.encode(bench.reference.images)
@@ -58,7 +59,7 @@ def evaluate(
         results["cas"] = cas.classification_accuracy_score(bench, run.config.judge, samples.images, labels)
         results["cas_seconds"] = time.perf_counter() - start
     folder = run.workdir / "eval" / str(run.step)
-    pictures.save(folder / "samples.png", picture(run, samples, labels))
+    pictures.save(folder / "samples.png", picture(run, bench.test.images, samples, labels))
     run_directory.write_text(folder / "metrics.json", json.dumps(results, indent=2) + "\n")
     return results
 
@@ -92,13 +93,20 @@ def draw(run: Run, labels: np.ndarray, seed: int) -> tuple[Samples, float]:
 
 
 def evaluate_images(
-    judge_name: str, dataset: str, protocol: str, images: np.ndarray, labels: np.ndarray | None
+    config: ConfigDict, images: np.ndarray, labels: np.ndarray | None, protocol: str | None = None
 ) -> dict[str, Any]:
-    """Anybody's samples, uint8 `[N, height, width, channels]`, measured as those of a run are; nothing is written."""
-    bench, _ = judged.bench(judge_name, dataset, protocol, len(images))
+    """Anybody's samples, uint8 `[N, height, width, channels]`, measured as those of a run are; nothing is written.
+
+    Args:
+        config: whose data set, judge and protocol count.
+        images: the samples.
+        labels: what they should be, int32 `[N]`; None: unknown.
+        protocol: in place of the config's.
+    """
+    bench, _ = judged.bench(config, protocol or config.evaluation.protocol, len(images))
     features = bench.features(images)
     measured = judged.measure_real(bench) | judged.measure_samples(bench, images, features, labels)
-    return {"method": "images", "dataset": dataset, **measured}
+    return {"method": "images", "dataset": config.data.name, **measured}
 
 
 def latent_metrics(
@@ -127,9 +135,9 @@ def latent_metrics(
     }
 
 
-def picture(run: Run, samples: Samples | None, labels: np.ndarray) -> np.ndarray:
-    """Samples, one row a class; below a rule, reconstructions under their originals (test images)."""
-    originals = run.test.images[: 2 * PICTURE_COLUMNS]
+def picture(run: Run, held_out: np.ndarray, samples: Samples | None, labels: np.ndarray) -> np.ndarray:
+    """Samples, one row a class; below a rule, reconstructions under their originals, uint8 images held out."""
+    originals = held_out[: 2 * PICTURE_COLUMNS]
     pairs = pictures.alternate(originals, run.decode(run.encode(originals)), PICTURE_COLUMNS)
     if samples is None:
         return pictures.grid(pairs)

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiment_jax import checkpoints, data, judge, metrics
 from experiment_jax.data import Split
@@ -18,13 +19,15 @@ log = logging.getLogger(__name__)
 def parse_protocol(name: str) -> tuple[str, int]:
     """ "test_10k" -> ("test", 10_000): the real images that samples are compared with, and how many samples.
 
+    "validation" is the part of train that the run held out: what hyper-parameters are chosen by.
+
     Raises:
-        UserError: not SPLIT_COUNT with the split train or test.
+        UserError: not SPLIT_COUNT with the split test, train or validation.
     """
     split, _, count = name.partition("_")
     digits, thousands = (count[:-1], 1000) if count.endswith("k") else (count, 1)
-    if split not in ("test", "train") or not digits.isdecimal() or not int(digits):
-        raise UserError(f"protocol={name}: type test_10k or train_50k, or another split and number of samples")
+    if split not in ("test", "train", "validation") or not digits.isdecimal() or not int(digits):
+        raise UserError(f"protocol={name}: type test_10k, train_50k or validation_1k, or another number")
     return split, int(digits) * thousands
 
 
@@ -39,10 +42,10 @@ class Bench:
 
     Attributes:
         judge: the run of the neutral classifier.
-        train: all of it.
-        test: all of it.
-        split: "test" or "train", which of them samples are compared with.
-        other: of the split that is not the reference, as many images of each class as samples are asked for: what real
+        train: all of it; under the split "validation", without the images that the run held out.
+        test: all of it; under the split "validation", the held-out images in its place.
+        split: "test", "validation" or "train": what samples are compared with.
+        other: of train, or of test where train is the reference, as many images of each class as samples are asked for: what real
             images would get.
     """
 
@@ -54,7 +57,7 @@ class Bench:
 
     @property
     def reference(self) -> Split:
-        return self.test if self.split == "test" else self.train
+        return self.train if self.split == "train" else self.test
 
     @functools.cached_property
     def reference_features(self) -> np.ndarray:
@@ -82,28 +85,44 @@ def conditions(labels: np.ndarray, count: int, generator: np.random.Generator) -
     return labels[np.resize(generator.permutation(len(labels)), count)]
 
 
-def bench(
-    judge_name: str, dataset: str, protocol: str, num_samples: int | None, seed: int = 0
-) -> tuple[Bench, np.ndarray]:
+def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int = 0) -> tuple[Bench, np.ndarray]:
     """The judge (trained now if it was not yet), the real images, and labels int32 `[N]` to draw samples for.
 
     Args:
-        judge_name: the judge's config.
-        dataset: the run's data set; the judge must be of the same.
+        config: a run's; its judge must be of its data set.
         protocol: see `parse_protocol`.
         num_samples: N in place of the protocol's.
         seed: of the order, and of the choice of the other split's images.
+
+    Raises:
+        UserError: an unknown protocol, a judge of another data set, or a run without validation images.
     """
     split, count = parse_protocol(protocol)
-    judge_run = load_run(judge.trained(judge.config_for(judge_name, dataset)))
-    train, test = (data.read(dataset, name)[0] for name in ("train", "test"))
-    reference, other = (test, train) if split == "test" else (train, test)
+    judge_config = judge.config_for(config.judge, config.data.name)
+    train, test = _real_images(config, split)
+    judge_run = load_run(judge.trained(judge_config))
+    reference, other = (train, test) if split == "train" else (test, train)
     generator = np.random.default_rng(seed)
     labels = conditions(reference.labels, num_samples or count, generator)
     matched = []
     for label, wanted in zip(*np.unique(labels, return_counts=True), strict=True):
         matched.append(generator.permutation(np.flatnonzero(other.labels == label))[:wanted])
     return Bench(judge_run, train, test, split, other.take(np.sort(np.concatenate(matched)))), labels
+
+
+def _real_images(config: ConfigDict, split: str) -> tuple[Split, Split]:
+    """Train and test, or train without the validation part and that; all with their labels."""
+    if split != "validation":
+        return tuple(data.read(config.data.name, name)[0] for name in ("train", "test"))
+    section = config.data.copy_and_resolve_references()
+    section.paired = None
+    parts = data.load(section, config.seed)
+    if not len(parts.validation):
+        raise UserError(
+            "protocol=validation: the run held out no images; train one with "
+            f"--config.data.validation={100 * parts.num_classes}"
+        )
+    return parts.train, parts.validation
 
 
 def measure_real(bench: Bench) -> dict[str, Any]:
@@ -130,7 +149,7 @@ def measure_samples(
     """
     moments = metrics.moments([features])
     precision, recall = metrics.precision_recall(_first(bench.reference_features, len(features)), features)
-    real_train = bench.other if bench.split == "test" else bench.train
+    real_train = bench.train if bench.split == "train" else bench.other
     results = {
         "num_samples": len(images),
         "protocol": protocol_name(bench.split, len(images)),

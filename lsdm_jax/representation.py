@@ -4,7 +4,6 @@ min_{E, D} ‖Y − D(E(Y))‖ over every image Y (arXiv 2603.04223, step 1); no
 """
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,12 +13,12 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, parallel, passes, perceptual, ssim, train_state
+from experiment_jax import optimiser, parallel, passes, reconstruction, train_state
+from experiment_jax.autoencoder import Decoder, Encoder, check_sides
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
 from experiment_jax.train_state import TrainState
-from lsdm_jax.autoencoder import Decoder, Encoder, check_sides
 
 PyTree = Any
 
@@ -44,7 +43,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"{context.name}.perceptual={config.perceptual}: needs a stage before it that provides features; "
             f"type --config.{context.name}.perceptual=0"
         )
-    check_sides(context.image_shape, config.widths)
+    check_sides(context.image_shape, config.widths, context.name)
     encoder = Encoder(config.widths, config.latent_size)
     decoder = Decoder(config.widths, context.image_shape)
     descent = optimiser.build(config.optimiser, context.total_steps)
@@ -84,6 +83,7 @@ class Autoencoder:
 
     def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         images = batch["images"]
+        weights = reconstruction.Weights(self.config.l1, self.config.ssim, self.config.perceptual)
         features = partial(self.context.model.features, upstream) if self.config.perceptual else None
 
         def loss(params, statistics):
@@ -92,7 +92,7 @@ class Autoencoder:
             # Noise in units of the latents' scale: the encoder cannot drown it by making latents large.
             noised = latents + self.config.noise * scale * jax.random.normal(key, latents.shape)
             decoded = self._apply_decoder(params, noised)
-            value, terms = reconstruction_loss(self.config, images, decoded, features)
+            value, terms = reconstruction.loss(weights, images, decoded, features)
             return value, (statistics, {**terms, "latent_scale": scale})
 
         return train_state.descend(state, loss, self.descent, self.config.ema_decay, self.context.axis_name)
@@ -121,31 +121,6 @@ class Autoencoder:
 
     def _apply_decoder(self, params: PyTree, latents: jax.Array) -> jax.Array:
         return self.decoder.apply({"params": params["decoder"]}, latents)
-
-
-def reconstruction_loss(
-    config: ConfigDict,
-    images: jax.Array,
-    decoded: jax.Array,
-    features: Callable[[jax.Array], list[jax.Array]] | None = None,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """l1 · mean |Y − D| + ssim · (1 − SSIM(Y, D)) + perceptual · mean |f(Y) − f(D)|, and the terms.
-
-    Args:
-        config: l1, ssim, perceptual, the weights; a term of weight 0 is not computed.
-        images: Y, `[batch, height, width, channels]` in [-1, 1].
-        decoded: D, likewise.
-        features: f, images -> feature maps.
-    """
-    terms = {"l1": jnp.mean(jnp.abs(images - decoded))}
-    value = config.l1 * terms["l1"]
-    if config.ssim:
-        terms["ssim"] = jnp.mean(ssim.ssim(images, decoded))
-        value += config.ssim * (1.0 - terms["ssim"])
-    if config.perceptual:
-        terms["perceptual"] = perceptual.distance(features(images), features(decoded))
-        value += config.perceptual * terms["perceptual"]
-    return value, terms
 
 
 def _scale(latents: jax.Array, axis_name: str | None) -> jax.Array:

@@ -68,6 +68,7 @@ def matching(**own: Any) -> ConfigDict:
         # critic
         penalty=10.0,
         one_sided=False,  # leave slopes of the critic below 1 free
+        smoothing=0.0,  # noise on both clouds, so that few points do not stand apart; in units of the latents' scale
         critic_steps=3,
         critic_width=512,
         critic_depth=3,

@@ -130,6 +130,15 @@ def lift(labels: jax.Array, num_classes: int, beta: float) -> jax.Array:
     return jax.nn.one_hot(labels, num_classes) * (1.0 if math.isinf(beta) else beta / math.sqrt(2.0))
 
 
+def blur(key: jax.Array, points: jax.Array, smoothing: float) -> jax.Array:
+    """Points `[batch, features]` with Gaussian noise of standard deviation σ: draws from their law ∗ N(0, σ²I).
+
+    Between laws blurred alike, W₁ still vanishes only where the laws agree, and few points stand for theirs much better
+    (Goldfeld et al. 2020, arXiv 2002.01012): exact W₁ to few points rewards samples that contract towards them.
+    """
+    return points + smoothing * jax.random.normal(key, points.shape) if smoothing else points
+
+
 def stratified(key: jax.Array, condition: jax.Array, real: jax.Array, generated: jax.Array):
     """β = ∞: f(x, ·) is a function of z for each x, and row i of both clouds is of the class of condition i.
 
@@ -185,10 +194,12 @@ class Game:
 
     def problem(self, params: PyTree, latents: jax.Array, labels: jax.Array, key: jax.Array):
         """The critic's problem at the generator `params`: f as (params, points) -> `[batch]`, and the clouds."""
-        noise_key, between_key = jax.random.split(key)
+        noise_key, between_key, *blurs = jax.random.split(key, 4)
         condition = lift(labels, self.context.num_classes, self.config.beta)
         setting = stratified if math.isinf(self.config.beta) else joint
-        points, clouds = setting(between_key, condition, latents, self.draw(params, noise_key, labels))
+        clouds = latents, self.draw(params, noise_key, labels)
+        real, generated = (blur(key, z, self.config.smoothing) for key, z in zip(blurs, clouds, strict=True))
+        points, clouds = setting(between_key, condition, real, generated)
         return (lambda params, rows: self.critic.apply({"params": params}, points(rows))), clouds
 
     def update(self, state: State, latents: jax.Array, labels: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
@@ -219,18 +230,20 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
     classes can share will do, and where pairs are few it may be all of them. A larger batch shows the critic more data.
 
     Args:
-        config: beta, penalty (λ), one_sided (whether slopes below 1 are free), critic_steps (to each step of the
-            generator), critic_width, critic_depth, critic_optimiser, and for the generator noise_size, width, depth,
-            optimiser, ema_decay.
+        config: beta, penalty (λ), one_sided (whether slopes below 1 are free), smoothing (σ, see `blur`), critic_steps
+            (to each step of the generator), critic_width, critic_depth, critic_optimiser, and for the generator
+            noise_size, width, depth, optimiser, ema_decay.
         context: see `Context`.
 
     Raises:
-        UserError: no critic step, or a penalty that is not positive.
+        UserError: no critic step, a penalty that is not positive, or a negative smoothing.
     """
     if config.critic_steps < 1:
         raise UserError(f"{context.name}.critic_steps={config.critic_steps}: give 1 or more, such as 3")
     if config.penalty <= 0:
         raise UserError(f"{context.name}.penalty={config.penalty}: give a positive weight, such as 10.0")
+    if config.smoothing < 0:
+        raise UserError(f"{context.name}.smoothing={config.smoothing}: give 0 or more, such as 1.0")
     descents = (
         optimiser.build(config.optimiser, context.total_steps),
         optimiser.build(config.critic_optimiser, context.total_steps * config.critic_steps),

@@ -5,10 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiment_jax import UserError, cas, data, judged, load_run
+from experiment_jax import UserError, cas, data, judged, load_config, load_run
 from experiment_jax.run import Run
 
-JUDGE = "configs/judge_digits.py:smoke"
+
+def config(**changes):
+    settings = {"judge": "configs/judge_digits.py:smoke", **{k.replace("__", "."): v for k, v in changes.items()}}
+    return load_config("configs/lsdm_digits.py", settings)
 
 
 def measure(bench, images, labels):
@@ -17,7 +20,7 @@ def measure(bench, images, labels):
 
 @pytest.fixture(scope="module")
 def bench():
-    return judged.bench(JUDGE, "digits", "test_450", None)
+    return judged.bench(config(), "test_450", None)
 
 
 @pytest.mark.parametrize(
@@ -28,9 +31,9 @@ def test_protocols_have_names(name, parsed):
     assert judged.protocol_name(*parsed) == name
 
 
-@pytest.mark.parametrize("name", ["test", "10k", "validation_10k", "test_0", "test_k", "test_-5", "test_1.5k"])
+@pytest.mark.parametrize("name", ["test", "10k", "held_10k", "test_0", "test_k", "test_-5", "test_1.5k"])
 def test_an_unknown_protocol_names_those_that_there_are(name):
-    with pytest.raises(UserError, match="test_10k or train_50k"):
+    with pytest.raises(UserError, match="test_10k, train_50k or validation_1k"):
         judged.parse_protocol(name)
 
 
@@ -43,11 +46,21 @@ def test_samples_are_asked_for_with_the_shares_of_the_reference(bench):
 
 
 def test_the_train_protocol_turns_the_splits_round():
-    bench, labels = judged.bench(JUDGE, "digits", "train_100", None)
+    bench, labels = judged.bench(config(), "train_100", None)
     assert bench.reference is bench.train
     assert len(labels) == 100
     rows = {image.tobytes() for image in bench.test.images}
     assert all(image.tobytes() in rows for image in bench.other.images)
+
+
+def test_the_validation_protocol_holds_what_the_run_held_out_against_what_it_trained_on():
+    bench, labels = judged.bench(config(data__validation=50, data__paired=20), "validation_200", None)
+    parts = data.load(config(data__validation=50).data, 0)
+    np.testing.assert_array_equal(bench.reference.images, parts.validation.images)
+    np.testing.assert_array_equal(bench.train.labels, parts.train.labels)  # no label is hidden from the bench
+    np.testing.assert_array_equal(np.bincount(labels), np.full(10, 20))
+    with pytest.raises(UserError, match=r"data\.validation=1000"):
+        judged.bench(config(data__validation=0), "validation_200", None)
 
 
 def test_real_images_reach_their_own_floor(bench):
@@ -125,14 +138,14 @@ def test_the_batch_size_of_evaluation_does_not_show(bench, tmp_path):
 
 
 def test_the_judge_is_trained_once_and_found_again(bench):
-    again, _ = judged.bench(JUDGE, "digits", "test_450", None)
+    again, _ = judged.bench(config(), "test_450", None)
     assert again.judge.workdir == bench[0].judge.workdir
     assert load_run(again.judge.workdir).step == 2
 
 
 def test_a_judge_of_another_data_set_is_refused():
     with pytest.raises(UserError, match="judges digits, not fashion_mnist"):
-        judged.bench(JUDGE, "fashion_mnist", "test_10k", None)
+        judged.bench(config(data__name="fashion_mnist"), "test_10k", None)
 
 
 def test_a_classifier_trained_on_real_images_recognises_real_images(bench):

@@ -23,6 +23,7 @@ def settings(**own):
         beta=float("inf"),
         penalty=10.0,
         one_sided=False,
+        smoothing=0.0,
         critic_steps=3,
         critic_width=32,
         critic_depth=2,
@@ -155,6 +156,14 @@ def test_the_slope_is_over_the_latent_alone_where_beta_is_infinite_and_over_the_
     np.testing.assert_allclose(slopes(critic.joint, 2.0, vector), np.linalg.norm(vector), rtol=1e-5)
 
 
+def test_smoothing_widens_a_law_by_its_variance_and_nothing_else():
+    points = jax.random.normal(jax.random.key(0), (20_011, 3)) * jnp.array([0.5, 1.0, 2.0]) + jnp.array([1.0, 2.0, 3.0])
+    blurred = critic.blur(jax.random.key(1), points, 0.7)
+    np.testing.assert_allclose(blurred.mean(axis=0), points.mean(axis=0), atol=0.02)
+    np.testing.assert_allclose(np.cov(blurred.T), np.cov(points.T) + 0.49 * np.eye(3), atol=0.06)
+    assert critic.blur(jax.random.key(1), points, 0.0) is points
+
+
 def test_two_classes_are_beta_apart():
     lifted = critic.lift(np.arange(CLASSES), CLASSES, 7.0)
     np.testing.assert_allclose(jnp.linalg.norm(lifted[0] - lifted[2]), 7.0, rtol=1e-6)
@@ -243,7 +252,9 @@ def test_training_brings_every_class_to_its_own_target_in_one_trace(beta, one_si
     assert named <= set(metrics)
 
 
-@pytest.mark.parametrize(("key", "value"), [("critic_steps", 0), ("penalty", 0.0), ("penalty", -1.0)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("critic_steps", 0), ("penalty", 0.0), ("penalty", -1.0), ("smoothing", -0.1)]
+)
 def test_settings_that_make_no_critic_are_refused(key, value):
     with pytest.raises(UserError, match=f"matching.{key}={value}"):
         critic.matcher(settings(**{key: value}), context(2, 3))

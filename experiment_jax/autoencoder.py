@@ -57,17 +57,15 @@ class Decoder(nn.Module):
         return nn.tanh(pix.depth_to_space(nn.Conv(4 * channels, (3, 3))(x), 2))
 
 
-def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...]) -> None:
-    """Raises UserError unless both sides can be halved `len(widths)` times."""
+def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...], stage: str) -> None:
+    """Raises UserError, for the section of `stage`, unless both sides can be halved `len(widths)` times."""
     height, width, _ = image_shape
     levels = len(widths)
     if not levels or height % 2**levels or width % 2**levels:
         fit = next((n for n in range(levels or 1, 0, -1) if height % 2**n == 0 and width % 2**n == 0), 0)
         example = str(tuple(widths[:fit]) or (32,)).replace(" ", "")
-        advice = f"give {fit}, as in --config.representation.widths={example}" if fit else "use images with even sides"
-        raise UserError(
-            f"representation.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}"
-        )
+        advice = f"give {fit}, as in --config.{stage}.widths={example}" if fit else "use images with even sides"
+        raise UserError(f"{stage}.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}")
 
 
 def _norm(width: int) -> nn.GroupNorm:

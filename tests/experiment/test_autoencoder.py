@@ -2,8 +2,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from experiment_jax.autoencoder import Decoder, Encoder, check_sides
 from experiment_jax.errors import UserError
-from lsdm_jax.autoencoder import Decoder, Encoder, check_sides
 
 SIZES = [
     ((8, 8), (6,)),
@@ -23,7 +23,7 @@ def test_images_of_every_size_come_back_in_their_shape(sides, widths, channels):
     shape = (*sides, channels)
     encoder, decoder = Encoder(widths, 7), Decoder(widths, shape)
     key, images = jax.random.key(0), jax.ShapeDtypeStruct((5, *shape), jnp.float32)
-    check_sides(shape, widths)
+    check_sides(shape, widths, "representation")
     latents, _ = jax.eval_shape(encoder.init_with_output, key, images)
     decoded, _ = jax.eval_shape(decoder.init_with_output, key, latents)
     assert latents.shape == (5, 7) and decoded.shape == images.shape
@@ -41,6 +41,6 @@ def test_images_of_every_size_come_back_in_their_shape(sides, widths, channels):
 )
 def test_sides_that_cannot_be_halved_name_the_widths_that_fit(shape, widths, advice):
     with pytest.raises(UserError) as error:
-        check_sides(shape, widths)
+        check_sides(shape, widths, "representation")
     assert advice in str(error.value) and f"{shape[0]}x{shape[1]}" in str(error.value)
     assert "\n" not in str(error.value)
