@@ -45,8 +45,8 @@ class Bench:
         train: all of it; under the split "validation", without the images that the run held out.
         test: all of it; under the split "validation", the held-out images in its place.
         split: "test", "validation" or "train": what samples are compared with.
-        other: of train, or of test where train is the reference, as many images of each class as samples are asked for: what real
-            images would get.
+        other: of train, or of test where train is the reference, as many images of each class as samples are asked for:
+            what real images would get.
     """
 
     judge: Run
