@@ -46,3 +46,24 @@ def decoder(**own: Any) -> ConfigDict:
         perceptual=(1.0, 0.3),  # likewise
     )
     return stage("regene_jax.decoder:stage", **settings | own)
+
+
+def hull(**own: Any) -> ConfigDict:
+    """Combinations of a class's latents; see `regene_jax.hull`. Nothing is trained."""
+    settings = dict(
+        view="paired",
+        batch_size=500,
+        steps=0,
+        n=2,
+        weights="uniform",
+        alpha=1.0,
+        partners="random",
+        k=20,
+    )
+    return stage("regene_jax.hull:stage", **settings | own)
+
+
+def acceptance(**own: Any) -> ConfigDict:
+    """Two tests of confidence; see `regene_jax.acceptance`. Nothing is trained."""
+    settings = dict(view="validation", batch_size=500, steps=0, tries=16, decodes=4)
+    return stage("regene_jax.acceptance:stage", **settings | own)
