@@ -54,10 +54,11 @@ def hull(**own: Any) -> ConfigDict:
         view="paired",
         batch_size=500,
         steps=0,
-        n=2,
-        weights="uniform",
-        alpha=1.0,
-        partners="random",
+        n=2,  # latents a combination
+        weights="uniform",  # 1/n each; or "ratio" or "dirichlet"
+        ratio=(),  # the n shares, where weights are "ratio"
+        alpha=1.0,  # concentration, where weights are "dirichlet"
+        partners="random",  # of the class; or "neighbours": an anchor and n - 1 of its k nearest in latent space
         k=20,
     )
     return stage("regene_jax.hull:stage", **settings | own)
@@ -65,5 +66,11 @@ def hull(**own: Any) -> ConfigDict:
 
 def acceptance(**own: Any) -> ConfigDict:
     """Two tests of confidence; see `regene_jax.acceptance`. Nothing is trained."""
-    settings = dict(view="validation", batch_size=500, steps=0, tries=16, decodes=4)
+    settings = dict(
+        view="validation",
+        batch_size=500,
+        steps=0,
+        tries=16,  # candidates for a sample, at most
+        decodes=4,  # of them decoded for the second test, at most
+    )
     return stage("regene_jax.acceptance:stage", **settings | own)
