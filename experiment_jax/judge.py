@@ -18,7 +18,7 @@ import optax
 from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
-from experiment_jax import optimiser, run_directory, sections, train_state
+from experiment_jax import optimiser, run_directory, sections, sources, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Stage, Upstream
 
@@ -151,7 +151,7 @@ def trained(config: ConfigDict) -> Path:
     """
     from experiment_jax.training import train  # the judge is itself a run; at the top this would be a circle
 
-    name = Path(config.data.name).name
+    name = sources.title(config.data.name)
     place = cache_folder() / f"{name}-{run_directory.fingerprint(config)}"
     if not place.is_dir():
         log.info("training the neutral classifier of %s, once, into %s", name, place)
@@ -166,15 +166,25 @@ def trained(config: ConfigDict) -> Path:
     return place
 
 
-def config_for(judge: str, dataset: str) -> ConfigDict:
-    """The config of the judge that a run names, checked to be of the run's data set.
+def config_for(judge: str, data: ConfigDict) -> ConfigDict:
+    """The config of the judge that a run names, checked to see the images that the run sees.
+
+    Args:
+        judge: a config.
+        data: the run's data section.
 
     Raises:
-        UserError: none is named, or it judges another data set.
+        UserError: none is named, or it judges another data set, or the same set cropped or resized otherwise.
     """
     if not judge:
         raise UserError("judge=: the config names no neutral classifier; type --config.judge=configs/judge_NAME.py")
     config = configs.load(judge)
-    if Path(config.data.name).name != Path(dataset).name:
-        raise UserError(f"judge={judge}: judges {config.data.name}, not {dataset}; name a judge of {dataset}")
+    if sources.title(config.data.name) != sources.title(data.name):
+        raise UserError(f"judge={judge}: judges {config.data.name}, not {data.name}; name a judge of {data.name}")
+    for key in ("crop", "size"):
+        if config.data[key] != data[key]:
+            raise UserError(
+                f"judge={judge}: judges images of data.{key}={config.data[key]}, not {data[key]}; name a judge whose "
+                f"config sets data.{key}={data[key]}"
+            )
     return config

@@ -89,7 +89,7 @@ def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int 
     """The judge (trained now if it was not yet), the real images, and labels int32 `[N]` to draw samples for.
 
     Args:
-        config: a run's; its judge must be of its data set.
+        config: a run's; its judge must be of its data set, cropped and resized alike.
         protocol: see `parse_protocol`.
         num_samples: N in place of the protocol's.
         seed: of the order, and of the choice of the other split's images.
@@ -98,7 +98,7 @@ def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int 
         UserError: an unknown protocol, a judge of another data set, or a run without validation images.
     """
     split, count = parse_protocol(protocol)
-    judge_config = judge.config_for(config.judge, config.data.name)
+    judge_config = judge.config_for(config.judge, config.data)
     train, test = _real_images(config, split)
     judge_run = load_run(judge.trained(judge_config))
     reference, other = (train, test) if split == "train" else (test, train)
@@ -113,7 +113,7 @@ def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int 
 def _real_images(config: ConfigDict, split: str) -> tuple[Split, Split]:
     """Train and test, or train without the validation part and that; all with their labels."""
     if split != "validation":
-        return tuple(data.read(config.data.name, name)[0] for name in ("train", "test"))
+        return tuple(data.read(config.data, name)[0] for name in ("train", "test"))
     section = config.data.copy_and_resolve_references()
     section.paired = None
     parts = data.load(section, config.seed)

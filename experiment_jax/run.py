@@ -38,7 +38,7 @@ class Run:
     @functools.cached_property
     def test(self) -> Split:
         """The test split."""
-        return data.read(self.config.data.name, "test")[0]
+        return data.read(self.config.data, "test")[0]
 
     @functools.cached_property
     def encode(self) -> Callable[[np.ndarray], np.ndarray]:

@@ -41,7 +41,7 @@ def test_anybodys_samples_are_judged_as_a_runs_are(finished, tmp_path):
     labels = np.resize(np.random.default_rng(0).permutation(run.test.labels), 90)
     np.savez(tmp_path / "samples.npz", images=run.sample(labels).images, labels=labels)
     read = read_images(tmp_path / "samples.npz")
-    judged = evaluate_images(config.judge, "digits", "test_40", read.images, read.labels)
+    judged = evaluate_images(config, read.images, read.labels)
     for key in ("fd_gen", "accuracy_gen", "precision", "recall", "fidelity", "kid_gen", "judge", "protocol"):
         assert judged[key] == found[key], key
     assert "fd_recon" not in judged
