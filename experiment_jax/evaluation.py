@@ -138,7 +138,7 @@ def evaluate_images(
 
 
 def representation_metrics(run: Run, bench: Bench, real: np.ndarray) -> dict[str, Any]:
-    """How large and how sparse the latents of the reference are, `[M, latent]`, and what the run's own head makes of them."""
+    """Size and sparsity of the reference's latents `[M, latent]`, and what the run's own head makes of them."""
     results = {"latent_size": real.shape[1], "latent_near_zero": metrics.near_zero(real)}
     if real.shape[1] > 1:
         results["latent_hoyer"] = metrics.hoyer(real)
