@@ -130,7 +130,7 @@ def measure_real(bench: Bench) -> dict[str, Any]:
     real = metrics.moments([bench.reference_features])
     return {
         "judge": checkpoints.digest(bench.judge.model.params),
-        "accuracy_real": _accuracy(bench, bench.reference_features, bench.reference.labels),
+        "accuracy_real": accuracy(bench, bench.reference_features, bench.reference.labels),
         "fd_floor": metrics.frechet_distance(metrics.moments([bench.other_features]), real),
         "fd_extractor": f"judge of {bench.judge.config.data.name}, {bench.reference_features.shape[1]} features",
     }
@@ -161,7 +161,7 @@ def measure_samples(
         **metrics.memorisation(images, bench.train.images, bench.test.images),
     }
     if labels is not None:
-        results["accuracy_gen"] = _accuracy(bench, features, labels)
+        results["accuracy_gen"] = accuracy(bench, features, labels)
     if metrics.rank_deficient(moments):
         count, size = features.shape
         results["fd_rank_deficient"] = True
@@ -177,7 +177,7 @@ def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray
     features = bench.judge.encode(recon)
     moments = metrics.moments([features])
     results = {
-        "accuracy_recon": _accuracy(bench, features, bench.reference.labels),
+        "accuracy_recon": accuracy(bench, features, bench.reference.labels),
         "fd_recon": metrics.frechet_distance(moments, metrics.moments([bench.reference_features])),
     }
     if samples is not None:
@@ -185,7 +185,8 @@ def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray
     return results
 
 
-def _accuracy(bench: Bench, features: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(bench: Bench, features: np.ndarray, labels: np.ndarray) -> float:
+    """The judge's, on its features `[N, features]` of images that should be of the classes `labels` int32 `[N]`."""
     return float(np.mean(bench.judge.classify(features) == labels))
 
 
