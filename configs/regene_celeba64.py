@@ -3,7 +3,7 @@
 Two classes, each a data set of its own: 15,000 images of each train the classifier, all of CelebA trains the decoder.
 `celeb_a` is TFDS's; for `anime`, which TFDS does not have, give the folder of a prepared set:
 
-    python train.py --config configs/regene_celeba64.py --config.data.name=celeb_a+PATH/anime/1.0.0 --workdir runs/celeba
+    python train.py --config configs/regene_celeba64.py --config.data.name=celeb_a+PATH/anime/1.0.0 --workdir runs/celeb
 """
 
 from experiment_jax.sections import experiment

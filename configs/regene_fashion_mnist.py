@@ -18,4 +18,13 @@ def get_config():
     return config
 
 
-VARIANTS = {"smoke": sections.SMOKE}
+NEIGHBOURS = {"hull.partners": "neighbours"}
+UNTESTED = {"stages": ("classifier", "decoder", "hull")}  # every combination, whatever the classifier thinks of it
+VARIANTS = {
+    "n3": {"hull.n": 3},
+    "n5": {"hull.n": 5},
+    "untested": UNTESTED,
+    "neighbours": NEIGHBOURS,
+    "neighbours_untested": NEIGHBOURS | UNTESTED,
+    "smoke": sections.SMOKE,
+}
