@@ -1,8 +1,9 @@
 """Data sets as uint8 arrays, the semi-supervised split, and the views that stages train on.
 
 `load` returns images uint8 `[N, height, width, channels]` and labels int32 `[N]`. What a stage may see of them is a
-`View`: "all" holds images and no label, "paired" holds the images whose label may be used, and those labels. The label
-of an unpaired image is overwritten with -1 as soon as the split is made, so nothing downstream can read it.
+`View`: "all" holds images and no label, "paired" holds the images whose label may be used, and those labels,
+"validation" the images cut from train and their labels. The label of an unpaired image is overwritten with -1 as soon
+as the split is made, so nothing downstream can read it.
 """
 
 import dataclasses
@@ -55,7 +56,7 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What one stage trains on.
+    """What one stage sees.
 
     Attributes:
         images: uint8 `[N, height, width, channels]`.
@@ -132,14 +133,21 @@ def view(dataset: Dataset, name: str) -> View:
     """The part of the training images that a stage named in its section.
 
     Raises:
-        UserError: no view of that name.
+        UserError: no view of that name, or "validation" where no images are held out.
     """
     if name == "all":
         return View(dataset.train.images, None)
     if name == "paired":
         paired = dataset.train.take(np.flatnonzero(dataset.train.labels != UNPAIRED))
         return View(paired.images, paired.labels)
-    raise UserError(f"view={name}: choose all (images without labels) or paired (images with labels)")
+    if name == "validation":
+        if not len(dataset.validation):
+            advice = f"type --config.data.validation={10 * dataset.num_classes}"
+            raise UserError(f"view=validation: no images are held out of train; {advice}")
+        return View(dataset.validation.images, dataset.validation.labels)
+    raise UserError(
+        f"view={name}: choose all (images without labels), paired (images with labels) or validation (held out)"
+    )
 
 
 @functools.cache
