@@ -1,9 +1,10 @@
 """The semi-supervised split of a data set, and the views that stages train on.
 
 `load` returns images uint8 `[N, height, width, channels]` and labels int32 `[N]`. What a stage may see of them is a
-`View`: "all" holds images and no label, "paired" holds the images whose label may be used, and those labels. The label
-of an unpaired image is overwritten with -1 as soon as the split is made, so nothing downstream can read it. A view that
-is called as one of several joined sets holds the images of that set and no label. How sets are read: `sources`.
+`View`: "all" holds images and no label, "paired" holds the images whose label may be used, and those labels,
+"validation" the images cut from train and their labels. The label of an unpaired image is overwritten with -1 as soon
+as the split is made, so nothing downstream can read it. A view that is called as one of several joined sets holds the
+images of that set and no label. How sets are read: `sources`.
 """
 
 import dataclasses
@@ -48,7 +49,7 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What one stage trains on.
+    """What one stage sees.
 
     Attributes:
         images: uint8 `[N, height, width, channels]`.
@@ -114,15 +115,22 @@ def view(dataset: Dataset, name: str) -> View:
     """The part of the training images that a stage named in its section.
 
     Raises:
-        UserError: no view of that name.
+        UserError: no view of that name, or "validation" where no images are held out.
     """
     if name == "all":
         return View(dataset.train.images, None)
     if name == "paired":
         paired = dataset.train.take(np.flatnonzero(dataset.train.labels != UNPAIRED))
         return View(paired.images, paired.labels)
+    if name == "validation":
+        if not len(dataset.validation):
+            advice = f"type --config.data.validation={10 * dataset.num_classes}"
+            raise UserError(f"view=validation: no images are held out of train; {advice}")
+        return View(dataset.validation.images, dataset.validation.labels)
     sets = () if dataset.sources is None else dataset.class_names
     if name in sets:
         return View(dataset.train.images[dataset.sources == sets.index(name)], None)
     more = f", {', '.join(sets)} (that set's images without labels)" if sets else ""
-    raise UserError(f"view={name}: choose all (images without labels), paired (images with labels){more}")
+    raise UserError(
+        f"view={name}: choose all (images without labels), paired (images with labels), validation (held out){more}"
+    )

@@ -82,6 +82,9 @@ def _measure(run: Run, bench: Bench, labels: np.ndarray, seed: int) -> tuple[dic
         results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
         results |= judged.measure_samples(bench, samples.images, features, labels)
         results |= latent_metrics(run, bench, real, samples.latents, labels)
+        if run.model.tests:
+            results |= acceptance_metrics(samples, labels, run.dataset.num_classes)
+            _warn_of_rejected_classes(run, samples, labels)
     return results | judged.measure_reconstructions(bench, run.decode(real), features), samples
 
 
@@ -103,6 +106,7 @@ def summary(run: Run, results: Mapping[str, Any]) -> str:
         "Fréchet distance to test": {"samples": "fd_gen", "reconstructions": "fd_recon", "real": "fd_floor"},
         "W₁ of latents to test": {"samples": "w1_latent", "real": "w1_latent_floor"},
         "spread (1 is honest)": {"samples": "spread"},
+        "passed its own tests": {"samples": "accepted", "candidates": "acceptance_rate"},
         "images a second": {"samples": "images_per_second"},
     }
     lines = [f"{results['method']} on {results['dataset']}, step {results['step']}"]
@@ -171,6 +175,36 @@ def latent_metrics(
         "w1_latent_sliced": metrics.w1_sliced(samples, real),
         "spread": metrics.spread(*generated, *reference, classes),
     }
+
+
+def acceptance_metrics(samples: Samples, labels: np.ndarray, num_classes: int) -> dict[str, Any]:
+    """How a sampler's own tests went: `accepted`, share of samples that passed them; `acceptance_rate`, share of
+    candidates that did, Σ accepted / Σ tries; and that for each class, None for one without samples.
+
+    Args:
+        samples: on the host.
+        labels: of the samples, int32 `[N]`.
+        num_classes: of the data set.
+    """
+    accepted = np.bincount(labels, weights=samples.accepted, minlength=num_classes)
+    tries = np.bincount(labels, weights=samples.tries, minlength=num_classes)
+    return {
+        "accepted": float(accepted.sum() / len(labels)),
+        "acceptance_rate": float(accepted.sum() / tries.sum()),
+        "acceptance_rate_by_class": [float(a / t) if t else None for a, t in zip(accepted, tries, strict=True)],
+    }
+
+
+def _warn_of_rejected_classes(run: Run, samples: Samples, labels: np.ndarray) -> None:
+    stage = run.config.stages[-1]
+    for label in np.unique(labels):
+        own = labels == label
+        if not samples.accepted[own].any():
+            log.warning(
+                "class %d (%s): none of %d candidates for %d samples was accepted; train with a larger "
+                "--config.%s.tries, or the classifier for longer, in another --workdir",
+                *(label, run.dataset.class_names[label], samples.tries[own].sum(), own.sum(), stage),
+            )
 
 
 def picture(run: Run, held_out: np.ndarray, samples: Samples | None, labels: np.ndarray) -> np.ndarray:

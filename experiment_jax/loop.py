@@ -108,6 +108,9 @@ class Job:
 def train(job: Job, upstream: Upstream, workdir: Path, watch: Watch) -> tuple[PyTree, int]:
     """Trains one stage to the end of its plan, from its latest checkpoint where there is one.
 
+    A stage of no steps is only made: its view is not put on the device, nothing is watched, no row and no checkpoint
+    is written.
+
     Args:
         job: the stage.
         upstream: the frozen stages before it.
@@ -124,6 +127,8 @@ def train(job: Job, upstream: Upstream, workdir: Path, watch: Watch) -> tuple[Py
     schedule = plan(job.section, len(job.view))
     everywhere = parallel.replicated(job.mesh)
     upstream = jax.device_put(dict(upstream), everywhere)
+    if not schedule.total:
+        return _initial(job, upstream, everywhere), 0
     like = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), job.abstract_state(upstream)
     )

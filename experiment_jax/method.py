@@ -31,10 +31,12 @@ def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
     """The stages of `config`, in order; nothing is computed.
 
     Raises:
-        UserError: what a stage's factory refuses, an unknown view, a stage without a section.
+        UserError: what a stage's factory refuses, an unknown view, a stage without a section, steps where nothing is
+            trained.
     """
     labels = dataset.train.labels[dataset.train.labels != UNPAIRED]
-    weights = np.bincount(labels, minlength=dataset.num_classes).astype(np.float32) / max(len(labels), 1)
+    counts = np.bincount(labels, minlength=dataset.num_classes)
+    weights = counts.astype(np.float32) / max(len(labels), 1)
     model, parts = Model(), []
     for name in config.stages:
         if "build" not in (config.get(name) or {}):
@@ -45,8 +47,10 @@ def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
         section = config[name]
         view = data.view(dataset, section.view)
         total = loop.plan(section, len(view)).total
-        context = Context(name, dataset.image_shape, dataset.num_classes, weights, total, model)
+        context = Context(name, dataset.image_shape, dataset.num_classes, weights, total, model, class_counts=counts)
         stage = configs.resolve(section.build)(section, context)
+        if stage.update is None and total:
+            raise UserError(f"{name}: has nothing to train; type --config.{name}.steps=0")
         model = model.extend(stage)
         parts.append(Part(section, context, stage, view))
     return parts

@@ -49,7 +49,8 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
 
     Args:
         build: "package.module:function", the stage's factory.
-        view: what the stage sees: "all" (images, no label) or "paired" (images and labels).
+        view: what the stage sees: "all" (images, no label), "paired" (images and labels) or "validation" (images held
+            out of train, and their labels).
         batch_size: over all devices.
         own: what the factory reads; any of the loop's settings may be given here too.
     """

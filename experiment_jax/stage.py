@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 PyTree = Any
@@ -15,12 +16,27 @@ Upstream = Mapping[str, Frozen]  # the frozen stages before this one, by name
 
 
 class Samples(NamedTuple):
-    """Generated images float32 `[batch, height, width, channels]` in [-1, 1], their latents `[batch, latent]`, and
-    accepted bool `[batch]`: whether the sampler's own tests passed (always, where it has none)."""
+    """What a sampler draws.
+
+    Attributes:
+        images: float32 `[batch, height, width, channels]` in [-1, 1].
+        latents: `[batch, latent]`, of which the images are decoded.
+        accepted: bool `[batch]`, whether the sampler's own tests passed; always, where it has none.
+        tries: int32 `[batch]`, how many candidates were tested: up to and including the accepted one, or all that were
+            where none was accepted, so that Σ accepted / Σ tries is the share of candidates that pass; 1 where the
+            sampler has no tests.
+    """
 
     images: jax.Array
     latents: jax.Array
     accepted: jax.Array
+    tries: jax.Array
+
+    @classmethod
+    def untested(cls, images: jax.Array, latents: jax.Array) -> "Samples":
+        """The samples of a sampler that has no tests."""
+        count = len(latents)
+        return cls(images, latents, jnp.ones(count, bool), jnp.ones(count, jnp.int32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +53,7 @@ class Model:
             i and condition i, not on the batch that it is drawn in.
         latent_size: dimension of the latents.
         nfe: evaluations of the generator that one sample takes.
+        tests: whether `sample` tests what it draws.
     """
 
     params: Upstream = dataclasses.field(default_factory=dict)
@@ -47,6 +64,7 @@ class Model:
     sample: Callable[..., Samples] | None = None
     latent_size: int | None = None
     nfe: int | None = None
+    tests: bool = False
 
     def extend(self, stage: "Stage") -> "Model":
         """This model with what `stage` provides; later stages replace what earlier ones provided."""
@@ -69,6 +87,7 @@ class Context:
         total_steps: how long the stage trains.
         model: the functions that the stages before this one provide.
         axis_name: the mapped axis under pmap; None under jit, where a stage sees the global batch.
+        class_counts: int `[classes]`, how many images of each class have a label; None: not known.
     """
 
     name: str
@@ -78,6 +97,7 @@ class Context:
     total_steps: int
     model: Model
     axis_name: str | None = None
+    class_counts: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +106,8 @@ class Stage:
 
     Attributes:
         init: (key, batch, upstream) -> state, one pytree that holds everything that training changes.
-        update: (state, batch, key, upstream) -> (state, metrics), one step; metrics are named scalars.
+        update: (state, batch, key, upstream) -> (state, metrics), one step; metrics are named scalars. None where there
+            is nothing to train.
         averaged: state -> params, the parameters that will be frozen (usually their moving average).
         finish: (state, view, upstream) -> frozen, the full pass after training; holds `averaged(state)` as "params".
         provides: what the stage adds to the model, by the model's field names.
@@ -96,12 +117,23 @@ class Stage:
     """
 
     init: Callable[[jax.Array, Batch, Upstream], PyTree]
-    update: Callable[[PyTree, Batch, jax.Array, Upstream], tuple[PyTree, Mapping[str, jax.Array]]]
+    update: Callable[[PyTree, Batch, jax.Array, Upstream], tuple[PyTree, Mapping[str, jax.Array]]] | None
     averaged: Callable[[PyTree], PyTree]
     finish: Callable[[PyTree, Any, Upstream], Frozen]
     provides: Mapping[str, Any]
     inputs: Callable[[jax.Array, Upstream], Mapping[str, jax.Array]] | None = None
     strata: int | None = None
+
+    @classmethod
+    def untrained(cls, finish: Callable[[PyTree, Any, Upstream], Frozen], provides: Mapping[str, Any]) -> "Stage":
+        """A stage that is nothing but a pass over its view; its "params" are {}."""
+        return cls(
+            init=lambda key, batch, upstream: {},
+            update=None,
+            averaged=lambda state: {},
+            finish=lambda state, view, upstream: {"params": {}, **finish(state, view, upstream)},
+            provides=provides,
+        )
 
 
 def stream(seed: int, *names: str) -> jax.Array:

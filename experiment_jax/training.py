@@ -53,8 +53,9 @@ def train(
     parts = method.build(config, dataset)
     mesh = parallel.mesh(devices)
     jobs = [method.job(part, config, mesh) for part in parts]
-    for each in jobs:
-        parallel.check_divisible(each.section.batch_size, mesh, f"{each.name}.batch_size")
+    for part, each in zip(parts, jobs, strict=True):
+        if part.context.total_steps:  # the others see no batch
+            parallel.check_divisible(each.section.batch_size, mesh, f"{each.name}.batch_size")
         _check_best(each, dataset)
         _check_not_shorter(each, workdir)
     taken = _taken(jobs, workdir)
@@ -102,10 +103,11 @@ def _train_or_load(
 def _check_best(each: loop.Job, dataset: Dataset) -> None:
     """Raises UserError where the best checkpoint is to be chosen by something that is not measured."""
     name = each.section.best.removeprefix("-")
-    names = measured(each.stage, dataset)
+    trained = loop.plan(each.section, len(each.view)).total > 0
+    names = measured(each.stage, dataset) if trained else ()
     if name and name not in names:
         advice = f"choose one of {', '.join(names)}" if names else f"type --config.{each.name}.best="
-        if not len(dataset.validation):
+        if trained and not len(dataset.validation):
             advice = f"that needs validation images: type --config.data.validation={10 * dataset.num_classes}"
         raise UserError(f"{each.name}.best={each.section.best}: is not measured; {advice}")
 

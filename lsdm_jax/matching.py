@@ -89,7 +89,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     def sample(params, keys: jax.Array, condition: jax.Array) -> Samples:
         latents = jax.vmap(matcher.sample, in_axes=(None, 0, 0))(params[context.name]["params"], keys, condition)
-        return Samples(model.decode(params, latents), latents, jax.numpy.ones(len(latents), bool))
+        return Samples.untested(model.decode(params, latents), latents)
 
     return Stage(
         init=init,

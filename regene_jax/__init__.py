@@ -1,1 +1,1 @@
-"""ReGene: classify and generate (arXiv 2004.07543)."""
+"""ReGene, classify and generate (arXiv 2004.07543): convex combinations of a classifier's latents, decoded."""

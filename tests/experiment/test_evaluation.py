@@ -1,5 +1,6 @@
 """Evaluating runs as they come: finished, not sampling yet, or making no images at all."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -32,6 +33,22 @@ def test_evaluation_is_a_function_of_run_seed_and_number(finished):
     clocks = {"seconds", "images_per_second"}
     assert {k: v for k, v in first.items() if k not in clocks} == {k: v for k, v in again.items() if k not in clocks}
     assert first["fd_gen"] != other["fd_gen"]
+
+
+def test_a_sampler_that_tests_has_its_rates_measured_and_a_class_that_it_never_accepts_is_named(finished, caplog):
+    run = load_run(finished[1])
+
+    def sample(params, keys, condition):
+        return run.model.sample(params, keys, condition)._replace(accepted=condition != 3, tries=1 + condition % 4)
+
+    tested = dataclasses.replace(run, model=dataclasses.replace(run.model, sample=sample, tests=True))
+    found = tested.evaluate(num_samples=90)
+    by_class = found["acceptance_rate_by_class"]
+    assert by_class[3] == 0 and by_class[4] == 1 and by_class[6] == pytest.approx(1 / 3)
+    assert found["acceptance_rate"] < found["accepted"] < 1
+    [warning] = [record.message for record in caplog.records if "was accepted" in record.message]
+    assert warning.startswith("class 3 (3): none of ") and "--config.matching.tries" in warning
+    assert not {"accepted", "acceptance_rate"} & run.evaluate(num_samples=90).keys()
 
 
 def test_anybodys_samples_are_judged_as_a_runs_are(finished, tmp_path):
