@@ -1,6 +1,6 @@
 """ReGene on scikit-learn's 8×8 digits.
 
-    make train CONFIG=regene_digits
+make train CONFIG=regene_digits
 """
 
 from experiment_jax.sections import experiment

@@ -23,6 +23,6 @@ def accuracies(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.n
     for number in NUMBERS:
         samples = combining(run, number).sample(labels)
         results[f"accuracy_gen_n{number}"] = judged.accuracy(bench, bench.features(samples.images), labels)
-        if "acceptance" in run.config.stages:
+        if run.model.tests:
             results[f"accepted_n{number}"] = float(np.mean(samples.accepted))
     return results, {}

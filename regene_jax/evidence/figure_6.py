@@ -55,9 +55,9 @@ def orders(model: Model) -> dict[str, Order]:
 def closest(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """The pictures `closest_training` and `closest_generations`, of one generation each of the first classes.
 
-    A row is an order and begins with the generation. `closest_training`: then the 3 closest training images, closest
-    first, and after a gap the reconstructions of these. `closest_generations`: then the 5 closest of 1,000 other
-    generations of all classes.
+    The generation stands at the left of its block's first row; a row is an order, closest first. `closest_training`:
+    the 3 closest training images, and after a gap the reconstructions of these. `closest_generations`: the 5 closest of
+    1,000 other generations of all classes.
 
     Raises:
         UserError: the run does not sample.
@@ -72,10 +72,11 @@ def closest(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndar
     for name, order in orders(run.model).items():
         found = train[nearest(run, order, generations, train, 3)]
         decoded = run.decode(run.encode(found.reshape(-1, *train.shape[1:]))).reshape(found.shape)
-        original[name] = np.concatenate([generations[:, None], found, blank, decoded, blank], axis=1)
+        query = blank if original else generations[:, None]  # once, in the first row
+        original[name] = np.concatenate([query, found, blank, decoded, blank], axis=1)
         if name in ("MSE", "SSIM"):
             found = others[nearest(run, order, generations, others, 5)]
-            other[name] = np.concatenate([generations[:, None], found, blank], axis=1)
+            other[name] = np.concatenate([query, found, blank], axis=1)
     return {}, {"closest_training": _picture(original), "closest_generations": _picture(other)}
 
 
