@@ -68,7 +68,7 @@ def combine(bank: Bank, weights: Weights, keys: jax.Array, labels: jax.Array) ->
 
 
 def sources(bank: Bank, weights: Weights, keys: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """What `combine` combines: rows of the bank int32 `[batch, n]`, and θ float32 `[batch, n]`; for arguments see it."""
+    """What `combine` combines of the same arguments: rows of the bank int32, and θ float32, both `[batch, n]`."""
     arrays = jax.tree.map(jnp.asarray, dict(bank))
     rows, theta = jax.vmap(partial(_members, arrays, weights))(keys, labels)
     return jnp.stack(rows, axis=-1), jnp.stack(theta, axis=-1)
