@@ -6,15 +6,14 @@ Two classes, each a data set of its own: 15,000 images of each train the classif
     python train.py --config configs/regene_celeba64.py --config.data.name=celeb_a+PATH/anime/1.0.0 --workdir runs/celeb
 """
 
-from experiment_jax.sections import experiment
 from regene_jax import sections
 
 
 def get_config():
-    config = experiment("regene", "celeb_a+anime", stages=("classifier", "decoder", "hull", "acceptance"))
+    config = sections.experiment("celeb_a+anime")
     config.judge = "configs/judge_celeba64.py"
     config.data.crop, config.data.size = 140, 64
-    config.data.paired, config.data.validation = 30_000, 2000
+    config.data.paired = 30_000
     config.data.flips = True
     config.classifier = sections.classifier(steps=10_000, widths=(64, 128, 256, 512), latent_size=512)
     config.decoder = sections.decoder(steps=100_000, widths=(64, 128, 256, 512), view="celeb_a")

@@ -3,12 +3,11 @@
 make train CONFIG=regene_digits
 """
 
-from experiment_jax.sections import experiment
 from regene_jax import sections
 
 
 def get_config():
-    config = experiment("regene", "digits", stages=("classifier", "decoder", "hull", "acceptance"))
+    config = sections.experiment("digits")
     config.judge = "configs/judge_digits.py"
     config.data.validation = 200
     config.evaluation.protocol = "test_450"

@@ -1,11 +1,10 @@
 """ReGene on faces64 (64×64 RGB; classes face and scene); meant for an accelerator."""
 
-from experiment_jax.sections import experiment
 from regene_jax import sections
 
 
 def get_config():
-    config = experiment("regene", "faces64", stages=("classifier", "decoder", "hull", "acceptance"))
+    config = sections.experiment("faces64")
     config.judge = "configs/judge_faces64.py"
     config.data.validation = 1000
     config.data.flips = True

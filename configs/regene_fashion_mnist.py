@@ -3,14 +3,12 @@
 python train.py --config configs/regene_fashion_mnist.py --workdir runs/regene_fashion_mnist
 """
 
-from experiment_jax.sections import experiment
 from regene_jax import sections
 
 
 def get_config():
-    config = experiment("regene", "fashion_mnist", stages=("classifier", "decoder", "hull", "acceptance"))
+    config = sections.experiment("fashion_mnist")
     config.judge = "configs/judge_fashion_mnist.py"
-    config.data.validation = 2000
     config.classifier = sections.classifier()
     config.decoder = sections.decoder()
     config.hull = sections.hull()

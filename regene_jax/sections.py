@@ -4,6 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from experiment_jax import sections
 from experiment_jax.sections import stage
 
 # A few steps of small batches: enough to see that a recipe runs on its data.
@@ -14,6 +15,20 @@ SMOKE = {
     "decoder.batch_size": 20,
     "evaluation.protocol": "test_100",
 }
+
+# The paper's figures, for `eval.py --evidence`; see `regene_jax.evidence`.
+EVIDENCE = tuple(
+    f"regene_jax.evidence:{name}" for name in ("accuracies", "combinations", "closest", "mixing", "latent_spaces")
+)
+
+
+def experiment(dataset: str) -> ConfigDict:
+    """The part of a config that all of ReGene's recipes share; the recipe adds the four sections and the judge."""
+    config = sections.experiment("regene", dataset, stages=("classifier", "decoder", "hull", "acceptance"))
+    config.data.validation = 2000  # the thresholds of `acceptance` are measured on them
+    config.evaluation.evidence = EVIDENCE
+    config.evaluation.autoencoder = ""  # a run whose latents figure 3 sets beside the classifier's
+    return config
 
 
 def classifier(**own: Any) -> ConfigDict:
