@@ -19,6 +19,12 @@ def main() -> None:
     parser.add_argument("--protocol", help="test_10k, train_50k, validation_1k, ...; by default the config's")
     parser.add_argument("--cas", action="store_true", help="also train a classifier on the samples")
     parser.add_argument(
+        "--evidence",
+        nargs="*",
+        metavar="FUNCTION",
+        help="also make the method's figures and tables: those that the config names, or these (package.module:name)",
+    )
+    parser.add_argument(
         "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
     )
     parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
@@ -31,7 +37,13 @@ def main() -> None:
 
 def _evaluate(flags: argparse.Namespace) -> dict:
     run = load_run(flags.workdir, flags.step)
-    metrics = run.evaluate(num_samples=flags.num_samples, protocol=flags.protocol, with_cas=flags.cas)
+    evidence = flags.evidence or ()
+    if flags.evidence == []:
+        evidence = run.config.evaluation.get("evidence", ())
+        if not evidence:
+            raise UserError("--evidence: the run's config names none; type --evidence package.module:name")
+    options = dict(num_samples=flags.num_samples, protocol=flags.protocol, with_cas=flags.cas, evidence=evidence)
+    metrics = run.evaluate(**options)
     if flags.save_samples:
         save_samples(run, flags.save_samples)
     print(summary(run, metrics), file=sys.stderr)

@@ -1,6 +1,12 @@
 """LSDM on CIFAR-10, label-conditional; meant for an accelerator.
 
 The variant `jpeg` takes `cifar10_jpeg`, the same images after lossy compression: its results are not CIFAR-10 results.
+
+    python train.py --config configs/lsdm_cifar10.py:jpeg_cpu --workdir runs/lsdm_cifar10_jpeg_cpu
+
+`jpeg_cpu`, 2 cores, 20 minutes beside other work: colours and layouts of scenes, hardly any object. `fd_gen` 5.73,
+`fd_recon` 3.64, floor 0.03, accuracy 0.300 (reconstructions 0.528, real 0.825), spread 0.967 (judge 14fcd7760599,
+10,000 samples).
 """
 
 from experiment_jax.sections import experiment

@@ -1,9 +1,9 @@
-"""Evaluation of a run: metrics.json and samples.png under `DIR/eval/<step>/`."""
+"""Evaluation of a run: metrics.json, samples.png and the pictures of its evidence under `DIR/eval/<step>/`."""
 
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax import cas, data, judged, metrics, pictures, run_directory
+from experiment_jax import config as configs
 from experiment_jax.data import Split
 from experiment_jax.errors import UserError
 from experiment_jax.judged import Bench
@@ -21,8 +22,17 @@ log = logging.getLogger(__name__)
 PICTURE_COLUMNS = 10
 
 
+Evidence = Callable[[Run, Bench], tuple[Mapping[str, Any], Mapping[str, np.ndarray]]]
+
+
 def evaluate(
-    run: Run, *, num_samples: int | None = None, protocol: str | None = None, with_cas: bool = False, seed: int = 0
+    run: Run,
+    *,
+    num_samples: int | None = None,
+    protocol: str | None = None,
+    with_cas: bool = False,
+    evidence: Sequence[str] = (),
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Measures a run, writes metrics.json and samples.png, returns the metrics, flat; what does not apply is absent.
 
@@ -31,20 +41,40 @@ def evaluate(
         num_samples: N, in place of the protocol's.
         protocol: "test_10k", "train_50k", "validation_1k", …; by default the config's `evaluation.protocol`.
         with_cas: train a classifier on the samples too; it takes as long as that training.
+        evidence: functions "package.module:name" of (run, bench), which return more metrics, by flat key, and pictures
+            uint8 `[height, width, 3]`, by the name of their PNG. They come last, when the rest is written.
         seed: of the samples' noise and of the choice of labels and training images.
 
     Raises:
-        UserError: the run does not decode, no judge is named, or samples that cannot be measured; nothing is written.
+        UserError: the run does not decode, no judge is named, samples that cannot be measured, or no such evidence, and
+            nothing is written; or what a piece of evidence refuses.
     """
-    start = time.perf_counter()
     if run.model.decode is None:
         stages = ", ".join(run.config.stages)
         raise UserError(f"--workdir {run.workdir}: its stages {stages} make no images; evaluate a run whose stages do")
-    protocol = protocol or run.config.evaluation.protocol
-    bench, labels = judged.bench(run.config, protocol, num_samples, seed)
+    gathering: list[Evidence] = [configs.resolve(name) for name in evidence]
+    start = time.perf_counter()
+    bench, labels = judged.bench(run.config, protocol or run.config.evaluation.protocol, num_samples, seed)
+    results, samples = _measure(run, bench, labels, seed)
+    results["seconds"] = time.perf_counter() - start
+    if with_cas and samples is not None:
+        start = time.perf_counter()
+        results["cas"] = cas.classification_accuracy_score(bench, run.config.judge, samples.images, labels)
+        results["cas_seconds"] = time.perf_counter() - start
+    _write(run, results, {"samples": picture(run, bench.test.images, samples, labels)})
+    for gather in gathering:
+        found, drawn = gather(run, bench)
+        results |= found
+        _write(run, results, drawn)
+    return results
+
+
+def _measure(run: Run, bench: Bench, labels: np.ndarray, seed: int) -> tuple[dict[str, Any], Samples | None]:
+    """All that is measured by default, and the samples, where the run samples."""
     results = {"method": run.config.method, "dataset": run.config.data.name, "step": run.step}
     results |= judged.measure_real(bench)
     real = run.encode(bench.reference.images)
+    results |= representation_metrics(run, bench, real)
     samples, features = None, None
     if run.model.sample is not None:
         samples, images_per_second = draw(run, labels, seed)
@@ -55,16 +85,14 @@ def evaluate(
         if run.model.tests:
             results |= acceptance_metrics(samples, labels, run.dataset.num_classes)
             _warn_of_rejected_classes(run, samples, labels)
-    results |= judged.measure_reconstructions(bench, run.decode(real), features)
-    results["seconds"] = time.perf_counter() - start
-    if with_cas and samples is not None:
-        start = time.perf_counter()
-        results["cas"] = cas.classification_accuracy_score(bench, run.config.judge, samples.images, labels)
-        results["cas_seconds"] = time.perf_counter() - start
+    return results | judged.measure_reconstructions(bench, run.decode(real), features), samples
+
+
+def _write(run: Run, results: Mapping[str, Any], drawn: Mapping[str, np.ndarray]) -> None:
     folder = run.workdir / "eval" / str(run.step)
-    pictures.save(folder / "samples.png", picture(run, bench.test.images, samples, labels))
+    for name, image in drawn.items():
+        pictures.save(folder / f"{name}.png", image)
     run_directory.write_text(folder / "metrics.json", json.dumps(results, indent=2) + "\n")
-    return results
 
 
 def summary(run: Run, results: Mapping[str, Any]) -> str:
@@ -111,6 +139,16 @@ def evaluate_images(
     features = bench.features(images)
     measured = judged.measure_real(bench) | judged.measure_samples(bench, images, features, labels)
     return {"method": "images", "dataset": config.data.name, **measured}
+
+
+def representation_metrics(run: Run, bench: Bench, real: np.ndarray) -> dict[str, Any]:
+    """Size and sparsity of the reference's latents `[M, latent]`, and what the run's own head makes of them."""
+    results = {"latent_size": real.shape[1], "latent_near_zero": metrics.near_zero(real)}
+    if real.shape[1] > 1:
+        results["latent_hoyer"] = metrics.hoyer(real)
+    if run.model.classify is not None:
+        results["accuracy_classifier"] = float(np.mean(run.classify(real) == bench.reference.labels))
+    return results
 
 
 def latent_metrics(

@@ -13,14 +13,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
+from experiment_jax import classifier, run_directory, sections, sources
 from experiment_jax import config as configs
-from experiment_jax import optimiser, run_directory, sections, train_state
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Batch, Context, Stage, Upstream
+from experiment_jax.stage import Context, Stage
 
 log = logging.getLogger(__name__)
 
@@ -54,51 +52,14 @@ class Features(nn.Module):
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
-    """The stage of a judge: cross-entropy on labelled images.
+    """The stage of a judge, see `experiment_jax.classifier`.
 
     Args:
         config: widths, convolutions, features, dropout, shift, label_smoothing, optimiser, ema_decay.
         context: see `Context`.
     """
     network = Features(config.widths, config.convolutions, config.features, config.dropout)
-    head = nn.Dense(context.num_classes)
-    descent = optimiser.build(config.optimiser, context.total_steps)
-
-    def init(key: jax.Array, batch: Batch, upstream: Upstream) -> train_state.TrainState:
-        first, second = jax.random.split(key)
-        params = network.init(first, batch["images"], train=False)["params"]
-        features = jnp.zeros((1, config.features))
-        return train_state.create({"features": params, "head": head.init(second, features)["params"]}, descent)
-
-    def update(state: train_state.TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
-        shift_key, dropout_key = jax.random.split(key)
-        images = _shifted(batch["images"], config.shift, shift_key)
-        targets = optax.smooth_labels(jax.nn.one_hot(batch["labels"], context.num_classes), config.label_smoothing)
-
-        def loss(params, statistics):
-            features = network.apply({"params": params["features"]}, images, train=True, rngs={"dropout": dropout_key})
-            logits = head.apply({"params": params["head"]}, features)
-            accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == batch["labels"])
-            return jnp.mean(optax.softmax_cross_entropy(logits, targets)), (statistics, {"accuracy": accuracy})
-
-        return train_state.descend(state, loss, descent, config.ema_decay, context.axis_name)
-
-    def averaged(state: train_state.TrainState):
-        return state.average["params"]
-
-    def encode(params, images: jax.Array) -> jax.Array:
-        return network.apply({"params": params[context.name]["params"]["features"]}, images, train=False)
-
-    def classify(params, latents: jax.Array) -> jax.Array:
-        return head.apply({"params": params[context.name]["params"]["head"]}, latents)
-
-    return Stage(
-        init=init,
-        update=update,
-        averaged=averaged,
-        finish=lambda state, view, upstream: {"params": averaged(state)},
-        provides=dict(encode=encode, classify=classify, latent_size=config.features),
-    )
+    return classifier.stage(network, config.features, config, context)
 
 
 def judge_config(dataset: str, **own: Any) -> ConfigDict:
@@ -128,17 +89,6 @@ def variants(cas_steps: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def _shifted(images: jax.Array, shift: int, key: jax.Array) -> jax.Array:
-    """Each image moved by up to `shift` pixels in both directions, edges repeated."""
-    if not shift:
-        return images
-    height, width, channels = images.shape[1:]
-    padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
-    offsets = jax.random.randint(key, (len(images), 2), 0, 2 * shift + 1)
-    crop = jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), (height, width, channels)))
-    return crop(padded, offsets)
-
-
 def cache_folder() -> Path:
     """Where judges are kept: $XDG_CACHE_HOME/lsdm_jax/judges, by default under ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lsdm_jax" / "judges"
@@ -151,7 +101,7 @@ def trained(config: ConfigDict) -> Path:
     """
     from experiment_jax.training import train  # the judge is itself a run; at the top this would be a circle
 
-    name = Path(config.data.name).name
+    name = sources.title(config.data.name)
     place = cache_folder() / f"{name}-{run_directory.fingerprint(config)}"
     if not place.is_dir():
         log.info("training the neutral classifier of %s, once, into %s", name, place)
@@ -166,15 +116,25 @@ def trained(config: ConfigDict) -> Path:
     return place
 
 
-def config_for(judge: str, dataset: str) -> ConfigDict:
-    """The config of the judge that a run names, checked to be of the run's data set.
+def config_for(judge: str, data: ConfigDict) -> ConfigDict:
+    """The config of the judge that a run names, checked to see the images that the run sees.
+
+    Args:
+        judge: a config.
+        data: the run's data section.
 
     Raises:
-        UserError: none is named, or it judges another data set.
+        UserError: none is named, or it judges another data set, or the same set cropped or resized otherwise.
     """
     if not judge:
         raise UserError("judge=: the config names no neutral classifier; type --config.judge=configs/judge_NAME.py")
     config = configs.load(judge)
-    if Path(config.data.name).name != Path(dataset).name:
-        raise UserError(f"judge={judge}: judges {config.data.name}, not {dataset}; name a judge of {dataset}")
+    if sources.title(config.data.name) != sources.title(data.name):
+        raise UserError(f"judge={judge}: judges {config.data.name}, not {data.name}; name a judge of {data.name}")
+    for key in ("crop", "size"):
+        if config.data[key] != data[key]:
+            raise UserError(
+                f"judge={judge}: judges images of data.{key}={config.data[key]}, not {data[key]}; name a judge whose "
+                f"config sets data.{key}={data[key]}"
+            )
     return config

@@ -45,8 +45,8 @@ class Bench:
         train: all of it; under the split "validation", without the images that the run held out.
         test: all of it; under the split "validation", the held-out images in its place.
         split: "test", "validation" or "train": what samples are compared with.
-        other: of train, or of test where train is the reference, as many images of each class as samples are asked for: what real
-            images would get.
+        other: of train, or of test where train is the reference, as many images of each class as samples are asked for:
+            what real images would get.
     """
 
     judge: Run
@@ -89,7 +89,7 @@ def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int 
     """The judge (trained now if it was not yet), the real images, and labels int32 `[N]` to draw samples for.
 
     Args:
-        config: a run's; its judge must be of its data set.
+        config: a run's; its judge must be of its data set, cropped and resized alike.
         protocol: see `parse_protocol`.
         num_samples: N in place of the protocol's.
         seed: of the order, and of the choice of the other split's images.
@@ -98,7 +98,7 @@ def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int 
         UserError: an unknown protocol, a judge of another data set, or a run without validation images.
     """
     split, count = parse_protocol(protocol)
-    judge_config = judge.config_for(config.judge, config.data.name)
+    judge_config = judge.config_for(config.judge, config.data)
     train, test = _real_images(config, split)
     judge_run = load_run(judge.trained(judge_config))
     reference, other = (train, test) if split == "train" else (test, train)
@@ -113,7 +113,7 @@ def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int 
 def _real_images(config: ConfigDict, split: str) -> tuple[Split, Split]:
     """Train and test, or train without the validation part and that; all with their labels."""
     if split != "validation":
-        return tuple(data.read(config.data.name, name)[0] for name in ("train", "test"))
+        return tuple(data.read(config.data, name)[0] for name in ("train", "test"))
     section = config.data.copy_and_resolve_references()
     section.paired = None
     parts = data.load(section, config.seed)
@@ -130,7 +130,7 @@ def measure_real(bench: Bench) -> dict[str, Any]:
     real = metrics.moments([bench.reference_features])
     return {
         "judge": checkpoints.digest(bench.judge.model.params),
-        "accuracy_real": _accuracy(bench, bench.reference_features, bench.reference.labels),
+        "accuracy_real": accuracy(bench, bench.reference_features, bench.reference.labels),
         "fd_floor": metrics.frechet_distance(metrics.moments([bench.other_features]), real),
         "fd_extractor": f"judge of {bench.judge.config.data.name}, {bench.reference_features.shape[1]} features",
     }
@@ -161,7 +161,7 @@ def measure_samples(
         **metrics.memorisation(images, bench.train.images, bench.test.images),
     }
     if labels is not None:
-        results["accuracy_gen"] = _accuracy(bench, features, labels)
+        results["accuracy_gen"] = accuracy(bench, features, labels)
     if metrics.rank_deficient(moments):
         count, size = features.shape
         results["fd_rank_deficient"] = True
@@ -177,7 +177,7 @@ def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray
     features = bench.judge.encode(recon)
     moments = metrics.moments([features])
     results = {
-        "accuracy_recon": _accuracy(bench, features, bench.reference.labels),
+        "accuracy_recon": accuracy(bench, features, bench.reference.labels),
         "fd_recon": metrics.frechet_distance(moments, metrics.moments([bench.reference_features])),
     }
     if samples is not None:
@@ -185,7 +185,8 @@ def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray
     return results
 
 
-def _accuracy(bench: Bench, features: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(bench: Bench, features: np.ndarray, labels: np.ndarray) -> float:
+    """The judge's, on its features `[N, features]` of images that should be of the classes `labels` int32 `[N]`."""
     return float(np.mean(bench.judge.classify(features) == labels))
 
 

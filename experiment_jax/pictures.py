@@ -1,10 +1,11 @@
 """Grids of images, as uint8 arrays and PNG files."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from experiment_jax.errors import UserError
 
@@ -30,6 +31,17 @@ def grid(images: np.ndarray, scale: int | None = None) -> np.ndarray:
             top, left = row * cell_height + GAP, column * cell_width + GAP
             canvas[top : top + cell_height - GAP, left : left + cell_width - GAP] = images[row, column]
     return canvas
+
+
+def label_rows(picture: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """A grid of `len(names)` rows, uint8 `[h, w, 3]`, with the name of each row in a margin at its left."""
+    font = ImageFont.load_default(size=12)
+    margin = int(max(font.getlength(name) for name in names)) + 4 * GAP
+    paper = Image.new("RGB", (margin, len(picture)), (PAPER,) * 3)
+    pen, height = ImageDraw.Draw(paper), (len(picture) - GAP) / len(names)
+    for row, name in enumerate(names):
+        pen.text((margin - 2 * GAP, GAP / 2 + (row + 0.5) * height), name, (INK,) * 3, font, anchor="rm")
+    return np.concatenate([np.asarray(paper), picture], axis=1)
 
 
 def stack(*parts: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax import checkpoints, data, method, parallel, passes, run_directory
+from experiment_jax import config as configs
 from experiment_jax.data import Dataset, Split
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Frozen, Model, Samples, stream
@@ -38,22 +39,22 @@ class Run:
     @functools.cached_property
     def test(self) -> Split:
         """The test split."""
-        return data.read(self.config.data.name, "test")[0]
+        return data.read(self.config.data, "test")[0]
 
     @functools.cached_property
     def encode(self) -> Callable[[np.ndarray], np.ndarray]:
         """uint8 images `[N, …]` -> latents float32 `[N, latent]`."""
-        return self._over(lambda params, images: self.model.encode(params, passes.to_float(images)))
+        return self.over(lambda params, images: self.model.encode(params, passes.to_float(images)))
 
     @functools.cached_property
     def decode(self) -> Callable[[np.ndarray], np.ndarray]:
         """Latents `[N, latent]` -> uint8 images `[N, …]`."""
-        return self._over(lambda params, latents: passes.to_uint8(self.model.decode(params, latents)))
+        return self.over(lambda params, latents: passes.to_uint8(self.model.decode(params, latents)))
 
     @functools.cached_property
     def classify(self) -> Callable[[np.ndarray], np.ndarray]:
         """Latents `[N, latent]` -> classes int `[N]`."""
-        return self._over(lambda params, latents: jnp.argmax(self.model.classify(params, latents), axis=-1))
+        return self.over(lambda params, latents: jnp.argmax(self.model.classify(params, latents), axis=-1))
 
     def sample(self, condition: np.ndarray, seed: int = 0) -> Samples:
         """One sample for each condition, on the host; images uint8 `[N, height, width, channels]`.
@@ -78,13 +79,39 @@ class Run:
             samples = self.model.sample(params, keys, condition)
             return samples._replace(images=passes.to_uint8(samples.images))
 
-        return self._over(draw)
+        return self.over(draw)
 
-    def _over(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def over(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """function(params, *batch), compiled, as a function of whole arrays `[N, …]`: see `passes.over`."""
         compiled = jax.jit(function)
         params = jax.device_put(self.model.params)
         size = self.config.evaluation.batch_size
         return lambda *arrays: passes.over(functools.partial(compiled, params), *arrays, batch_size=size)
+
+    def with_settings(self, overrides: Mapping[str, Any]) -> "Run":
+        """The same frozen parameters under other settings of the stages, as in {"hull.n": 5}; nothing is trained.
+
+        Sound for what only the model's functions read: how many latents are combined, how they are weighed, sampling
+        steps. Not for what training or a stage's final pass read (widths, weights of a loss, a view, what the bank or
+        a threshold was made with): the frozen parameters still come from the run's own settings, and either do not
+        fit or are measured as something that they are not. On disk nothing changes; do not `evaluate` the result, which
+        would write the run's own evaluation over.
+
+        Args:
+            overrides: dotted keys of the stages' sections -> values.
+
+        Raises:
+            UserError: no such setting, a value of the wrong type, or a setting outside of the stages.
+        """
+        for key in overrides:
+            if key.partition(".")[0] not in self.config.stages:
+                raise UserError(f"{key}: belongs to no stage of this run; set one of {', '.join(self.config.stages)}")
+        config = self.config.copy_and_resolve_references()
+        configs.override(config, overrides)
+        model = Model()
+        for part in method.build(config, self.dataset):
+            model = model.extend(part.stage)
+        return dataclasses.replace(self, config=config.lock(), model=model.bind(**self.model.params))
 
     def evaluate(self, **options: Any) -> dict[str, Any]:
         """Metrics and pictures, see `experiment_jax.evaluation.evaluate`."""

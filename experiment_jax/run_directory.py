@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from tensorboardX import SummaryWriter
 
 from experiment_jax import config as configs
-from experiment_jax import durations
+from experiment_jax import durations, sections
 from experiment_jax.errors import UserError
 
 LENGTHS = durations.LENGTHS
@@ -22,6 +22,8 @@ BOOKKEEPING = (
     "keep",
     "profile",
 )
+# Settings that came when judges were cached already: at None, which is what they did before, no fingerprint knows them.
+LATER = ("data.crop", "data.size")
 
 
 def check(workdir: Path, config: ConfigDict) -> list[str]:
@@ -58,11 +60,16 @@ def _may_change(key: str, last_stage: str) -> bool:
 
 
 def fingerprint(config: ConfigDict) -> str:
-    """Twelve hexadecimal digits of the settings that decide what is trained; not bookkeeping, not evaluation."""
+    """Twelve hexadecimal digits of the settings that decide what is trained; not bookkeeping, not evaluation.
+
+    A setting in LATER counts only where it is not None.
+    """
     decisive = {
         key: value
         for key, value in configs.flat(config).items()
-        if key.partition(".")[0] not in ("judge", "evaluation") and key.rpartition(".")[2] not in BOOKKEEPING
+        if key.partition(".")[0] not in ("judge", "evaluation")
+        and key.rpartition(".")[2] not in BOOKKEEPING
+        and not (key in LATER and value is None)
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -73,7 +80,7 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
 
 
 def read_config(workdir: Path) -> ConfigDict:
-    """The config of the run in `workdir`.
+    """The config of the run in `workdir`; what every config has and an older run's lacks, has its default.
 
     Raises:
         UserError: there is no run, or its config.json is damaged.
@@ -84,9 +91,20 @@ def read_config(workdir: Path) -> ConfigDict:
             f"--workdir {workdir}: holds no run; train one: python train.py --config ... --workdir {workdir}"
         )
     try:
-        return configs.from_json(path.read_text())
+        config = configs.from_json(path.read_text())
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: is damaged ({error}); choose another --workdir") from None
+    with config.unlocked():
+        _complete(config, sections.experiment("", "", ()))
+    return config
+
+
+def _complete(config: ConfigDict, defaults: ConfigDict) -> None:
+    for key, value in defaults.items():
+        if key not in config:
+            config[key] = value
+        elif isinstance(value, ConfigDict):
+            _complete(config[key], value)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -24,7 +24,9 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
             method=method,
             seed=0,
             data=dict(
-                name=dataset,  # "digits", any TFDS name, or the path of a prepared TFDS directory
+                name=dataset,  # "digits", any TFDS name, or the path of a prepared TFDS directory; "a+b": a class each
+                crop=optional(int),  # side of the central square that is kept of every image
+                size=optional(int),  # side that images are resized to, after the crop
                 paired=optional(int),  # images whose label may be used, balanced over classes; None: all
                 validation=0,  # images cut from train, balanced over classes, to watch the training by; never test
                 flips=False,  # mirror training images left to right, half of the time

@@ -67,16 +67,28 @@ def combine(bank: Bank, weights: Weights, keys: jax.Array, labels: jax.Array) ->
     return jax.vmap(partial(_combination, arrays, weights))(keys, labels)
 
 
+def sources(bank: Bank, weights: Weights, keys: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What `combine` combines of the same arguments: rows of the bank int32, and θ float32, both `[batch, n]`."""
+    arrays = jax.tree.map(jnp.asarray, dict(bank))
+    rows, theta = jax.vmap(partial(_members, arrays, weights))(keys, labels)
+    return jnp.stack(rows, axis=-1), jnp.stack(theta, axis=-1)
+
+
 def _combination(bank: Bank, weights: Weights, key: jax.Array, label: jax.Array) -> jax.Array:
     """z = Σᵢ θᵢ aᵢ, float32 `[latent]`, summed member by member so that a batch's aᵢ never stand side by side."""
-    drawn = 2 * weights.n if weights.kind == "dirichlet" and weights.alpha == 1.0 else weights.n
-    bits = jax.random.bits(key, (drawn,))  # all in one call
-    rows = _rows(bank, [bits[i] for i in range(weights.n)], label)
-    theta = weights.draw(jax.random.fold_in(key, 1), [bits[i] for i in range(weights.n, drawn)])
+    rows, theta = _members(bank, weights, key, label)
     # Rows are not negative, and an unsigned index spares the test for it.
     members = [bank["latents"][row.astype(jnp.uint32)].astype(jnp.float32) for row in rows]
     terms = [share * member for share, member in zip(theta, members, strict=True)]
     return sum(terms[1:], terms[0])
+
+
+def _members(bank: Bank, weights: Weights, key: jax.Array, label: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
+    """Rows of the bank, n int32 scalars, and θ, n float32 scalars, all from one call of the generator."""
+    drawn = 2 * weights.n if weights.kind == "dirichlet" and weights.alpha == 1.0 else weights.n
+    bits = jax.random.bits(key, (drawn,))
+    rows = _rows(bank, [bits[i] for i in range(weights.n)], label)
+    return rows, weights.draw(jax.random.fold_in(key, 1), [bits[i] for i in range(weights.n, drawn)])
 
 
 def _rows(bank: Bank, bits: Sequence[jax.Array], label: jax.Array) -> list[jax.Array]:

@@ -39,7 +39,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     """
     _check(config, context)
     model, name = context.model, context.name
-    weights = Weights(config.n, config.weights, tuple(config.ratio), config.alpha)
+    weights = weights_of(config)
     k = config.k if config.partners == "neighbours" else None
 
     def finish(state: Any, view: View, upstream: Upstream) -> Frozen:
@@ -56,13 +56,20 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             )
         _check_members(config, name, members)
         bank = build_bank(latents[kept], view.labels[kept], context.num_classes, k)
-        return {"left_out": left_out, **bank}
+        # Of which image of the view each row of the bank is: it is sorted by class, stably.
+        images = np.flatnonzero(kept)[np.argsort(view.labels[kept], kind="stable")].astype(np.int32)
+        return {"left_out": left_out, "images": images, **bank}
 
     def sample(params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
         latents = combine(params[name], weights, keys, condition)
         return Samples.untested(model.decode(params, latents), latents)
 
     return Stage.untrained(finish, dict(sample=sample, nfe=1))  # one pass of the decoder
+
+
+def weights_of(config: ConfigDict) -> Weights:
+    """The law of the weights that a hull's section describes."""
+    return Weights(config.n, config.weights, tuple(config.ratio), config.alpha)
 
 
 def _encoded(model: Model, view: View, upstream: Upstream, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -131,8 +131,8 @@ def test_the_smoke_variant_of_every_shipped_config_trains(path, one, tmp_path, r
             pytest.skip(f"needs the data set {name}, which is not in {root} (TFDS_DATA_DIR)")
         read = data.read
 
-        def first(name, split):
-            whole, names = read(name, split)
+        def first(section, split):
+            whole, names = read(section, split)
             return whole.take(np.arange(min(len(whole), 3000))), names
 
         # A part of the set and thin networks: it is the config's stages that are tested, and compiling the networks at
@@ -277,4 +277,4 @@ def test_a_damaged_config_is_one_line(script, finished, tmp_path):
 def test_the_one_line_is_all_that_a_process_writes(tmp_path):
     done = python("train.py", "--config", SMOKE, "--config.matching.stepz=3", "--workdir", tmp_path / "run")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
-    assert data.read("digits", "train") and not (tmp_path / "run").exists()
+    assert not (tmp_path / "run").exists()

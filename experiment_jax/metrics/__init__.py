@@ -6,14 +6,14 @@ Nothing here reads a file, knows a data set or owns a feature extractor; who cal
     kid         `kernel_distance`
     neighbours  `nearest_distance`, `precision_recall`, `fidelity`, `memorisation`
     transport   `w1_exact`, `w1_per_class`, `w1_sliced`, `sinkhorn_divergence`
-    latents     `spread`
+    latents     `spread`, `near_zero`, `hoyer`
     checks      `check_points`, `check_classes`: what cannot be measured is a `UserError`
 """
 
 from experiment_jax.metrics.checks import check_classes, check_points
 from experiment_jax.metrics.frechet import Moments, frechet_distance, moments, rank_deficient
 from experiment_jax.metrics.kid import kernel_distance
-from experiment_jax.metrics.latents import spread
+from experiment_jax.metrics.latents import hoyer, near_zero, spread
 from experiment_jax.metrics.neighbours import fidelity, memorisation, nearest_distance, precision_recall
 from experiment_jax.metrics.transport import sinkhorn_divergence, w1_exact, w1_per_class, w1_sliced
 
@@ -23,9 +23,11 @@ __all__ = [
     "check_points",
     "fidelity",
     "frechet_distance",
+    "hoyer",
     "kernel_distance",
     "memorisation",
     "moments",
+    "near_zero",
     "nearest_distance",
     "precision_recall",
     "rank_deficient",

@@ -26,29 +26,27 @@ def png(image: np.ndarray) -> bytes:
         return file.getvalue()
 
 
-def example(image: np.ndarray, label: int) -> bytes:
+def example(image: np.ndarray, label: int | None) -> bytes:
     message = tf_example_pb2.Example()
     message.features.feature["image"].bytes_list.value.append(png(image))
-    message.features.feature["label"].int64_list.value.append(label)
+    if label is not None:
+        message.features.feature["label"].int64_list.value.append(label)
     return message.SerializeToString()
 
 
-def main() -> None:
-    folder = Path(__file__).parent / NAME / VERSION
+def write(folder: Path, splits: dict, classes: tuple[str, ...] = ()) -> None:
+    """Writes the prepared set `folder` = NAME/VERSION: {split: [(image uint8 [height, width(, 3)], label), …]}; without
+    `classes` it has no labels."""
     folder.mkdir(parents=True, exist_ok=True)
-    digits = load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    splits, start = [], 0
-    for split, each in COUNTS.items():
-        chosen = np.sort([np.flatnonzero(digits.target == c)[start : start + each] for c in range(10)], axis=None)
-        start += each
-        records = [example(images[i], int(digits.target[i])) for i in chosen]
-        path = folder / f"{NAME}-{split}.array_record-00000-of-00001"
-        writer = ArrayRecordWriter(str(path), "group_size:1")
+    name, version = folder.parts[-2:]
+    documents = []
+    for split, examples in splits.items():
+        records = [example(image, label if classes else None) for image, label in examples]
+        writer = ArrayRecordWriter(str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
         for record in records:
             writer.write(record)
         writer.close()
-        splits.append(
+        documents.append(
             {
                 "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
                 "name": split,
@@ -56,30 +54,41 @@ def main() -> None:
                 "shardLengths": [str(len(records))],
             }
         )
-    features = {
+    information = {"fileFormat": "array_record", "name": name, "splits": documents, "version": version}
+    (folder / "dataset_info.json").write_text(json.dumps(information, indent=2) + "\n")
+    (folder / "features.json").write_text(json.dumps(features(splits, classes), indent=2) + "\n")
+    if classes:
+        (folder / "label.labels.txt").write_text("\n".join(classes) + "\n")
+
+
+def features(splits: dict, classes: tuple[str, ...]) -> dict:
+    """The features.json of a set; sides that differ between its images are left open."""
+    shapes = {(*image.shape, 1)[:3] for examples in splits.values() for image, _ in examples}
+    sides = [str(sizes.pop()) if len(sizes := set(side)) == 1 else "-1" for side in zip(*shapes, strict=True)]
+    found = {
         "image": {
-            "image": {"dtype": "uint8", "shape": {"dimensions": ["8", "8", "1"]}},
+            "image": {"dtype": "uint8", "shape": {"dimensions": sides}},
             "pythonClassName": "tensorflow_datasets.core.features.image_feature.Image",
-        },
-        "label": {
-            "classLabel": {"numClasses": "10"},
+        }
+    }
+    if classes:
+        found["label"] = {
+            "classLabel": {"numClasses": str(len(classes))},
             "pythonClassName": "tensorflow_datasets.core.features.class_label_feature.ClassLabel",
-        },
-    }
+        }
     dictionary = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
-    documents = {
-        "dataset_info.json": {
-            "description": "A few of scikit-learn's digits.",
-            "fileFormat": "array_record",
-            "name": NAME,
-            "splits": splits,
-            "version": VERSION,
-        },
-        "features.json": {"featuresDict": {"features": features}, "pythonClassName": dictionary},
-    }
-    for name, document in documents.items():
-        (folder / name).write_text(json.dumps(document, indent=2) + "\n")
-    (folder / "label.labels.txt").write_text("\n".join(CLASSES) + "\n")
+    return {"featuresDict": {"features": found}, "pythonClassName": dictionary}
+
+
+def main() -> None:
+    digits = load_digits()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    splits, start = {}, 0
+    for split, each in COUNTS.items():
+        chosen = np.sort([np.flatnonzero(digits.target == c)[start : start + each] for c in range(10)], axis=None)
+        start += each
+        splits[split] = [(images[i], int(digits.target[i])) for i in chosen]
+    write(Path(__file__).parent / NAME / VERSION, splits, CLASSES)
 
 
 if __name__ == "__main__":

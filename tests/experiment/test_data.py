@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from sklearn.datasets import load_digits
 
 from experiment_jax import UserError, data
+from experiment_jax.sections import experiment
 
 DATA = Path(__file__).parent.parent / "data"
 TINY = DATA / "tiny_digits" / "1.0.0"
@@ -17,8 +17,14 @@ TRAIN_SHARD = "tiny_digits-train.array_record-00000-of-00001"
 FASHION = Path(os.environ.get("TFDS_DATA_DIR", "tensorflow_datasets")).expanduser() / "fashion_mnist"
 
 
-def settings(name="digits", paired=None, validation=0):
-    return ConfigDict(dict(name=name, paired=paired, validation=validation, flips=False))
+def settings(name="digits", **own):
+    section = experiment("test", str(name), stages=()).data
+    section.update(own)
+    return section
+
+
+def read(name, split, **own):
+    return data.read(settings(name, **own), split)
 
 
 def rows(split):
@@ -34,7 +40,7 @@ def refused(call, *arguments):
 
 
 def test_digits_are_split_once_and_for_all():
-    train, test = data.read("digits", "train")[0], data.read("digits", "test")[0]
+    train, test = read("digits", "train")[0], read("digits", "test")[0]
     assert (len(train), len(test)) == (1347, 450)
     np.testing.assert_array_equal(np.bincount(test.labels), [45] * 10)
     assert train.images.shape == (1347, 8, 8, 1) and train.images.dtype == np.uint8 and train.labels.dtype == np.int32
@@ -48,7 +54,7 @@ def test_digits_are_split_once_and_for_all():
 
 
 def test_validation_is_balanced_cut_from_train_and_never_in_it():
-    train = data.read("digits", "train")[0]
+    train = read("digits", "train")[0]
     dataset = data.load(settings(validation=70), seed=3)
     np.testing.assert_array_equal(np.bincount(dataset.validation.labels), [7] * 10)
     assert sorted(rows(dataset.train) + rows(dataset.validation)) == rows(train)
@@ -66,7 +72,7 @@ def test_paired_images_are_balanced_and_the_other_labels_are_gone():
     assert len(paired) == 110 and everything.labels is None
     np.testing.assert_array_equal(everything.images, dataset.train.images)
     # The labels that are left are the true ones.
-    assert set(rows(paired)) <= set(rows(data.read("digits", "train")[0]))
+    assert set(rows(paired)) <= set(rows(read("digits", "train")[0]))
 
 
 def test_the_images_of_the_split_do_not_depend_on_how_many_are_paired():
@@ -121,8 +127,8 @@ def prepared(tmp_path):
 def test_a_prepared_set_is_read_by_directory_and_by_name(by, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(DATA))
     name = "tiny_digits" if by == "name" else str(TINY)
-    train, names = data.read(name, "train")
-    test, _ = data.read(name, "test")
+    train, names = read(name, "train")
+    test, _ = read(name, "test")
     np.testing.assert_array_equal(np.bincount(train.labels), [6] * 10)
     np.testing.assert_array_equal(np.bincount(test.labels), [2] * 10)
     assert names[3] == "three" and train.images.shape == (60, 8, 8, 1) and train.labels.dtype == np.int32
@@ -135,9 +141,9 @@ def test_a_prepared_set_is_read_by_directory_and_by_name(by, monkeypatch):
 
 def test_the_data_folder_is_looked_up_at_every_call(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(DATA))
-    assert data.read("tiny_digits", "train")
+    assert read("tiny_digits", "train")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    assert str(tmp_path) in refused(data.read, "tiny_digits", "train")
+    assert str(tmp_path) in refused(read, "tiny_digits", "train")
 
 
 def test_the_semi_supervised_split_of_a_prepared_set():
@@ -178,13 +184,13 @@ def promise_more(folder):
 def test_a_corrupt_set_is_one_line_that_says_how_to_prepare_it(prepared, damage, by, monkeypatch):
     damage(prepared)
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared.parent.parent))
-    message = refused(data.read, "tiny_digits" if by == "name" else str(prepared), "train")
+    message = refused(read, "tiny_digits" if by == "name" else str(prepared), "train")
     assert message.endswith(PREPARE)
 
 
 def test_a_directory_without_its_features_is_corrupt(prepared):
     (prepared / "features.json").unlink()
-    assert refused(data.read, str(prepared), "train").endswith(PREPARE)
+    assert refused(read, str(prepared), "train").endswith(PREPARE)
 
 
 @pytest.mark.parametrize("by", ["directory", "name"])
@@ -193,7 +199,7 @@ def test_tfrecord_is_refused_with_the_command_that_prepares_array_record(prepare
     path.write_text(json.dumps({**json.loads(path.read_text()), "fileFormat": "tfrecord"}))
     (prepared / TRAIN_SHARD).rename(prepared / "tiny_digits-train.tfrecord-00000-of-00001")
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared.parent.parent))
-    message = refused(data.read, "tiny_digits" if by == "name" else str(prepared), "train")
+    message = refused(read, "tiny_digits" if by == "name" else str(prepared), "train")
     assert "tfrecord" in message and message.endswith(PREPARE)
 
 
@@ -204,7 +210,7 @@ def test_a_set_that_is_not_prepared_names_the_commands(installed, monkeypatch, t
         importlib.util, "find_spec", lambda name: installed or None if name == "tensorflow" else find(name)
     )
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    message = refused(data.read, "mnist", "train")
+    message = refused(read, "mnist", "train")
     assert ("pip install tensorflow-cpu && " in message) is not installed
     assert message.endswith("tfds build mnist --file_format=array_record --overwrite") and str(tmp_path) in message
     assert not any(tmp_path.iterdir())
@@ -212,7 +218,7 @@ def test_a_set_that_is_not_prepared_names_the_commands(installed, monkeypatch, t
 
 @pytest.mark.parametrize("name", ["no_such_set", "./no/such/folder", str(DATA)])
 def test_a_set_that_nobody_knows_is_refused(name):
-    assert f"data.name={name}" in refused(data.read, name, "train")
+    assert f"data.name={name}" in refused(read, name, "train")
 
 
 def test_a_set_without_labels_says_what_it_has(prepared):
@@ -220,22 +226,22 @@ def test_a_set_without_labels_says_what_it_has(prepared):
     features = json.loads(path.read_text())
     features["featuresDict"]["features"]["digit"] = features["featuresDict"]["features"].pop("label")
     path.write_text(json.dumps(features))
-    message = refused(data.read, str(prepared), "train")
+    message = refused(read, str(prepared), "train")
     assert "needs the features image and label" in message and "digit" in message
 
 
 def test_a_split_that_is_not_there_is_named(prepared):
     path = prepared / "dataset_info.json"
     path.write_text(path.read_text().replace('"name": "test"', '"name": "validation"'))
-    assert "has no split test; it has" in refused(data.read, str(prepared), "test")
+    assert "has no split test; it has" in refused(read, str(prepared), "test")
 
 
 @pytest.mark.tfds
 @pytest.mark.skipif(not FASHION.is_dir(), reason=f"no prepared fashion_mnist: {FASHION} is not there (TFDS_DATA_DIR)")
 def test_fashion_mnist_is_whole_and_balanced():
     for split, each in (("train", 6000), ("test", 1000)):
-        images, labels = vars(data.read("fashion_mnist", split)[0]).values()
+        images, labels = vars(read("fashion_mnist", split)[0]).values()
         assert images.shape == (10 * each, 28, 28, 1) and images.dtype == np.uint8
         np.testing.assert_array_equal(np.bincount(labels), [each] * 10)
     # The mean pixel of the official training set is 0.2860 of white.
-    np.testing.assert_allclose(data.read("fashion_mnist", "train")[0].images.mean() / 255, 0.2860, atol=5e-5)
+    np.testing.assert_allclose(read("fashion_mnist", "train")[0].images.mean() / 255, 0.2860, atol=5e-5)

@@ -150,5 +150,5 @@ def test_a_judge_of_another_data_set_is_refused():
 
 def test_a_classifier_trained_on_real_images_recognises_real_images(bench):
     bench, _ = bench
-    train = data.read("digits", "train")[0]
+    train = data.read(config().data, "train")[0]
     assert cas.classification_accuracy_score(bench, "configs/judge_digits.py", train.images, train.labels) > 0.95

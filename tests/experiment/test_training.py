@@ -181,8 +181,8 @@ def relabelled(monkeypatch):
     monkeypatch.setattr(data, "_balanced", remembered)
 
     def arrange(change):
-        def changed(name, split):
-            whole, names = read(name, split)
+        def changed(section, split):
+            whole, names = read(section, split)
             validation = choices["data.validation"]
             paired = np.setdiff1d(np.arange(len(whole)), validation)[choices["data.paired"]]
             labels = change(whole.labels.copy(), validation, paired).astype(np.int32)

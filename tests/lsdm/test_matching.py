@@ -32,6 +32,7 @@ def settings(**own):
         threshold=1e-2,
         penalty=10.0,
         one_sided=False,
+        smoothing=0.0,
         critic_steps=2,
         critic_width=8,
         critic_depth=1,

@@ -32,7 +32,7 @@ def context(shape=(8, 8, 1)):
 @pytest.fixture(scope="module")
 def finished():
     """A stage, its frozen part (untrained: latents are standardised whatever the encoder) and its view."""
-    dataset = data.load(ConfigDict(dict(name="digits", validation=0, paired=None)), seed=0)
+    dataset = data.load(sections.experiment("lsdm", "digits", stages=()).data, seed=0)
     stage, view = representation.stage(settings(), context()), data.view(dataset, "all")
     batch = {"images": passes.to_float(jnp.asarray(view.images[:20]))}
     return stage, stage.finish(jax.jit(stage.init)(jax.random.key(0), batch, {}), view, {}), view

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiment_jax.errors import UserError
-from experiment_jax.metrics import spread
+from experiment_jax.metrics import hoyer, near_zero, spread
 
 SAMPLE_LABELS, REAL_LABELS = np.arange(23) % 3, np.arange(29) % 3
 
@@ -59,3 +59,43 @@ def test_what_has_no_spread_is_refused():
         spread(normal(23) * np.nan, SAMPLE_LABELS, normal(29), REAL_LABELS, 3)
     with pytest.raises(ValueError, match="real: 29 points but 23 labels"):
         spread(normal(23), SAMPLE_LABELS, normal(29), SAMPLE_LABELS, 3)
+
+
+def test_one_coordinate_that_is_not_zero_is_wholly_sparse_and_equal_magnitudes_are_not_sparse():
+    one_hot = np.eye(11)[np.arange(23) % 11] * np.arange(1, 24)[:, None]
+    signs = np.where(normal(23)[:, [0]] > 0, 3.0, -3.0) * np.ones(11)
+    np.testing.assert_allclose(hoyer(one_hot), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(near_zero(one_hot), 10 / 11, rtol=1e-12)
+    np.testing.assert_allclose(hoyer(signs), 0.0, atol=1e-12)
+    assert near_zero(signs) == 0.0
+    np.testing.assert_allclose(hoyer(np.concatenate([one_hot, signs])), 0.5, rtol=1e-12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(zeros=st.integers(0, 10), scale=st.floats(1e-3, 1e3))
+def test_k_equal_coordinates_of_d_have_their_closed_form_at_any_scale(zeros, scale):
+    size, filled = 11, 11 - zeros
+    latents = np.tile(np.r_[np.zeros(zeros), np.full(filled, scale)], (5, 1))
+    expected = (np.sqrt(size) - np.sqrt(filled)) / (np.sqrt(size) - 1)
+    np.testing.assert_allclose(hoyer(latents), expected, atol=1e-12)
+    np.testing.assert_allclose(near_zero(latents), zeros / size, rtol=1e-12)
+
+
+def test_the_tolerance_is_in_units_of_the_root_mean_square():
+    latents = np.tile([3.0, 4.0, 0.1, 0.02], (7, 1))  # RMS 2.5
+    assert [near_zero(latents, tolerance) for tolerance in (0.007, 0.01, 0.05)] == [0.0, 0.25, 0.5]
+
+
+def test_normal_coordinates_have_the_sparsity_that_the_text_says():
+    latents = np.random.default_rng(0).normal(size=(200, 1000))
+    np.testing.assert_allclose(hoyer(latents), 1 - np.sqrt(2 / np.pi), atol=0.01)
+    np.testing.assert_allclose(near_zero(latents), 0.008, atol=0.001)
+
+
+def test_rows_of_zeros_are_left_out_and_zeros_alone_are_refused():
+    np.testing.assert_allclose(hoyer(np.concatenate([np.zeros((9, 4)), np.eye(4)])), 1.0, rtol=1e-12)
+    for measure in (hoyer, near_zero):
+        with pytest.raises(UserError, match=r"^latents: all are 0; "):
+            measure(np.zeros((9, 4)))
+    with pytest.raises(ValueError, match="one coordinate"):
+        hoyer(np.ones((9, 1)))

@@ -1,0 +1,17 @@
+"""The neutral classifier of CelebA and Anime at 128×128; see regene_celeba128.
+
+eval.py trains it by itself, once, into the user's cache folder.
+"""
+
+from experiment_jax.judge import judge_config, variants
+
+
+def get_config():
+    config = judge_config("celeb_a+anime", widths=(16, 32, 64, 128, 128))
+    config.data.size = 128
+    config.data.validation = 1000
+    config.data.flips = True
+    return config
+
+
+VARIANTS = variants(cas_steps=1500)

@@ -1,0 +1,18 @@
+"""A crossing: LSDM's matcher over the latents of ReGene's classifier, decoded by ReGene's decoder."""
+
+from experiment_jax.sections import experiment
+from lsdm_jax import sections as lsdm
+from regene_jax import sections as regene
+
+
+def get_config():
+    config = experiment("lsdm_on_classifier", "fashion_mnist", stages=("classifier", "decoder", "matching"))
+    config.judge = "configs/judge_fashion_mnist.py"
+    config.data.validation = 2000
+    config.classifier = regene.classifier()
+    config.decoder = regene.decoder()
+    config.matching = lsdm.matching(steps=6000)
+    return config
+
+
+VARIANTS = {"smoke": regene.SMOKE | {"matching.steps": 2, "matching.batch_size": 20}}

@@ -1,0 +1,23 @@
+"""ReGene on CIFAR-10 with the paper's classifier: one convolution a block, latent 2048; meant for an accelerator.
+
+The variant `jpeg` takes `cifar10_jpeg`, the same images after lossy compression: its results are not CIFAR-10 results.
+"""
+
+from experiment_jax.sections import experiment
+from regene_jax import sections
+
+
+def get_config():
+    config = experiment("regene", "cifar10", stages=("classifier", "decoder", "hull", "acceptance"))
+    config.judge = "configs/judge_cifar10.py"
+    config.data.validation = 2000
+    config.data.flips = True
+    config.classifier = sections.classifier(steps=20_000, widths=(64, 128, 256, 512), latent_size=2048)
+    config.decoder = sections.decoder(steps=60_000, widths=(64, 128, 256))
+    config.hull = sections.hull()
+    config.acceptance = sections.acceptance()
+    return config
+
+
+JPEG = {"data.name": "cifar10_jpeg", "judge": "configs/judge_cifar10_jpeg.py"}
+VARIANTS = {"jpeg": JPEG, "smoke": sections.SMOKE, "jpeg_smoke": JPEG | sections.SMOKE}

@@ -1,0 +1,18 @@
+"""ResNet-56 on MNIST: a witness of accuracy, of another architecture than the judge.
+
+    python train.py --config configs/resnet_mnist.py:cpu --workdir runs/resnet_mnist
+
+eval.py trains it by itself, once, into the user's cache folder, where a config names it in `witnesses`.
+The variant `cpu` is what two CPU cores can train: ResNet-8.
+"""
+
+from experiment_jax.resnet import resnet_config, variants
+
+
+def get_config():
+    config = resnet_config("mnist", steps=20_000, shift=2)
+    config.data.validation = 1000
+    return config
+
+
+VARIANTS = variants(cpu_steps=1000)

@@ -1,0 +1,115 @@
+"""Prepared TFDS sets, opened without TensorFlow; whatever is wrong with one is said in a line, with what to type."""
+
+import dataclasses
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiment_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One split of one set, opened; what is read, is read a range at a time.
+
+    Attributes:
+        name: as it was given.
+        count: of its examples.
+        class_names: () where it has no labels, or where they do not matter.
+        rows: the examples of a range, dictionaries with an `image` uint8 `[height, width, channels]` and a `label`.
+    """
+
+    name: str
+    count: int
+    class_names: tuple[str, ...]
+    rows: Callable[[range], list[dict[str, Any]]]
+
+
+def root() -> str:
+    """Where prepared sets are looked for by name."""
+    return os.environ.get("TFDS_DATA_DIR", str(Path("~/tensorflow_datasets").expanduser()))
+
+
+def is_folder(name: str) -> bool:
+    """Whether `name` is the path of a prepared TFDS directory."""
+    return (Path(name).expanduser() / "dataset_info.json").is_file()
+
+
+def title(name: str) -> str:
+    """What a set is called: itself, or its folder, which is NAME/VERSION or NAME/CONFIG/VERSION."""
+    path = Path(name)
+    return path.parent.name if os.sep in name and path.name[:1].isdigit() else path.name
+
+
+def source(name: str, split: str, root: str, labelled: bool) -> Source:
+    """One split of a prepared set.
+
+    Args:
+        name: a TFDS name, or the path of a prepared TFDS directory.
+        split: one that it has.
+        root: where sets are looked for by name.
+        labelled: whether it must have the feature `label` besides `image`.
+
+    Raises:
+        UserError: no such set or split or feature, or files that cannot be read.
+    """
+    import tensorflow_datasets as tfds
+
+    builder = _builder(tfds, name, root)
+    features = builder.info.features or {}
+    needed = ("image", "label") if labelled else ("image",)
+    if not set(needed) <= set(features):
+        needs = f"the features {' and '.join(needed)}" if labelled else "the feature image"
+        raise UserError(f"data.name={name}: needs {needs}; it has {', '.join(features)}")
+    if split not in builder.info.splits:
+        advice = "; compare with images held out of train: type --config.evaluation.protocol=validation_1k"
+        has = ", ".join(builder.info.splits)
+        raise UserError(f"data.name={name}: has no split {split}; it has {has}{advice if split == 'test' else ''}")
+    if builder.info.file_format.value != "array_record":
+        raise UserError(
+            f"data.name={name}: is prepared as {builder.info.file_format.value}, which cannot be read at random; "
+            f"type: {_prepare(name)}"
+        )
+    rows = _reading(name, lambda: builder.as_data_source(split)).__getitems__
+    names = tuple(features["label"].names) if labelled else ()
+    count = builder.info.splits[split].num_examples
+    return Source(name, count, names, lambda span: _reading(name, lambda: rows(span)))
+
+
+def _builder(tfds: Any, name: str, root: str) -> Any:
+    """The builder of a prepared directory, or of a set prepared under `root`."""
+    if is_folder(name):
+        return _reading(name, lambda: tfds.builder_from_directory(Path(name).expanduser()))
+    if os.sep in name:
+        raise UserError(f"data.name={name}: there is no prepared set; give the folder that holds dataset_info.json")
+    try:
+        builder = _reading(name, lambda: tfds.builder(name, data_dir=root), tfds.core.DatasetNotFoundError)
+    except tfds.core.DatasetNotFoundError as error:
+        raise UserError(
+            f"data.name={name}: {str(error).splitlines()[0]} Looked in {root} and in TFDS's own list; give digits, a "
+            f"TFDS name, or the folder of a prepared set"
+        ) from None
+    if not builder.info.splits:
+        raise UserError(f"data.name={name}: is not prepared in {root}; type: {_prepare(name)}")
+    return builder
+
+
+def _reading(name: str, read: Callable[[], Any], *but: type[Exception]) -> Any:
+    """Calls `read`; whatever the readers raise over the files of a set is one line for the person who named it."""
+    try:
+        return read()
+    except but:
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"data.name={name}: cannot be read ({reason[0]}); prepare it again: {_prepare(name)}"
+        ) from error
+
+
+def _prepare(name: str) -> str:
+    """The command that prepares a set in the format that we read; only this needs TensorFlow."""
+    install = "" if importlib.util.find_spec("tensorflow") else "pip install tensorflow-cpu && "
+    return f"{install}tfds build {title(name)} --file_format=array_record --overwrite"

@@ -1,0 +1,163 @@
+"""The classifier of ReGene: f_cls(x) = f_dis(f_enc(x)) (arXiv 2004.07543, section 3.1, equations 1 to 3).
+
+Trained by cross-entropy. Its latents z* = f_enc(x), what the linear head f_dis sees, are the space in which images of a
+class are combined.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from experiment_jax import optimiser, passes, train_state
+from experiment_jax.data import View
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
+from experiment_jax.train_state import TrainState
+
+PyTree = Any
+ACTIVATIONS = {"linear": lambda z: z, "leaky_relu": nn.leaky_relu, "relu": nn.relu}
+
+
+class Encoder(nn.Module):
+    """f_enc: images `[batch, height, width, channels]` -> z `[batch, latent_size]`, and one feature map a block.
+
+    VGG-style blocks of convolution, BatchNorm, LeakyReLU and, at a block's end, 2×2 max pooling (section 4.2); the
+    feature maps are what enters the pooling.
+
+    Attributes:
+        widths: channels of each block; every block halves the sides, rounding down.
+        convolutions: in each block.
+        latent_size: dimension of z.
+        activation: of z, a name in ACTIVATIONS; after a ReLU latents are sparse and starve the decoder.
+        axis_name: over which BatchNorm's statistics are taken under pmap.
+    """
+
+    widths: tuple[int, ...]
+    convolutions: int
+    latent_size: int
+    activation: str
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, list[jax.Array]]:
+        x, maps = images, []
+        for width in self.widths:
+            for _ in range(self.convolutions):
+                x = nn.Conv(width, (3, 3), use_bias=False)(x)  # BatchNorm would take a bias away again
+                x = nn.BatchNorm(use_running_average=not train, momentum=0.9, axis_name=self.axis_name)(x)
+                x = nn.leaky_relu(x)
+            maps.append(x)
+            x = max_pool(x)
+        z = nn.Dense(self.latent_size)(x.reshape(len(x), -1))
+        return ACTIVATIONS[self.activation](z), maps
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """Maxima over 2×2, an odd last row or column dropped: `[batch, height, width, channels]` -> half the sides.
+
+    Written as maxima of slices: the gradient of a windowed reduction is an order of magnitude slower on CPU.
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    x = x[:, :height, :width]
+    above, below = (jnp.maximum(x[:, row::2, ::2], x[:, row::2, 1::2]) for row in (0, 1))
+    return jnp.maximum(above, below)
+
+
+def stage(config: ConfigDict, context: Context) -> Stage:
+    """The stage of the classifier.
+
+    Args:
+        config: widths, convolutions, latent_size, activation, label_smoothing, optimiser, ema_decay.
+        context: see `Context`.
+
+    Raises:
+        UserError: a view without labels, an unknown activation, or more blocks than the images can be halved.
+    """
+    if config.view != "paired":
+        raise UserError(
+            f"{context.name}.view={config.view}: a classifier needs labels; type --config.{context.name}.view=paired"
+        )
+    if config.activation not in ACTIVATIONS:
+        raise UserError(f"{context.name}.activation={config.activation}: choose one of {', '.join(ACTIVATIONS)}")
+    levels = int(np.log2(min(context.image_shape[:2])))
+    if not 1 <= len(config.widths) <= levels:
+        fit = str((32, 64, 128, 128, 256, 256, 512)[:levels]).replace(" ", "")
+        raise UserError(
+            f"{context.name}.widths={config.widths}: {context.image_shape[0]}x{context.image_shape[1]} images can be "
+            f"halved 1 to {levels} times; give as many widths, as in --config.{context.name}.widths={fit}"
+        )
+    own = Classifier(
+        Encoder(config.widths, config.convolutions, config.latent_size, config.activation, context.axis_name),
+        nn.Dense(context.num_classes),
+        optimiser.build(config.optimiser, context.total_steps),
+        config,
+        context,
+    )
+    provides = dict(encode=own.encode, classify=own.classify, features=own.features, latent_size=config.latent_size)
+    return Stage(own.init, own.update, own.averaged, own.finish, provides)
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """f_enc and f_dis, and what does not change in training; for the settings see `stage`.
+
+    Latents are divided by one number, their root mean square over the training images, so that noise on them and
+    distances between them have a scale; zeros stay zeros and the head undoes the division.
+    """
+
+    encoder: Encoder
+    head: nn.Dense
+    descent: optax.GradientTransformation
+    config: ConfigDict
+    context: Context
+
+    def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> TrainState:
+        first, second = jax.random.split(key)
+        encoder = self.encoder.init(first, batch["images"], train=False)
+        head = self.head.init(second, jnp.zeros((1, self.config.latent_size)))
+        params = {"encoder": encoder["params"], "head": head["params"]}
+        return train_state.create(params, self.descent, encoder["batch_stats"])
+
+    def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
+        targets = jax.nn.one_hot(batch["labels"], self.context.num_classes)
+        targets = optax.smooth_labels(targets, self.config.label_smoothing)
+
+        def loss(params, statistics):
+            variables = {"params": params["encoder"], "batch_stats": statistics}
+            (z, _), moved = self.encoder.apply(variables, batch["images"], train=True, mutable=["batch_stats"])
+            logits = self.head.apply({"params": params["head"]}, z)
+            accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == batch["labels"])
+            value = jnp.mean(optax.softmax_cross_entropy(logits, targets))
+            return value, (moved["batch_stats"], {"accuracy": accuracy})
+
+        return train_state.descend(state, loss, self.descent, self.config.ema_decay, self.context.axis_name)
+
+    def averaged(self, state: TrainState) -> PyTree:
+        return state.average
+
+    def finish(self, state: TrainState, view: View, upstream: Upstream) -> Frozen:
+        average = self.averaged(state)
+        encode = jax.jit(lambda images: self._apply(average, passes.to_float(images))[0])
+        latents = passes.over(encode, view.images, batch_size=500).astype(np.float64)
+        return {"params": average, "scale": np.sqrt(np.mean(latents**2)).astype(np.float32)}
+
+    def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
+        own = params[self.context.name]
+        return self._apply(own["params"], images)[0] / own["scale"]
+
+    def classify(self, params: Upstream, latents: jax.Array) -> jax.Array:
+        own = params[self.context.name]
+        return self.head.apply({"params": own["params"]["params"]["head"]}, latents * own["scale"])
+
+    def features(self, params: Upstream, images: jax.Array) -> list[jax.Array]:
+        return self._apply(params[self.context.name]["params"], images)[1]
+
+    def _apply(self, average: PyTree, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        variables = {"params": average["params"]["encoder"], "batch_stats": average["statistics"]}
+        return self.encoder.apply(variables, images, train=False)

@@ -1,0 +1,28 @@
+"""Figure 4a: what the neutral classifier makes of combinations of 2, 3 and 5 latents."""
+
+import numpy as np
+
+from experiment_jax import judged
+from experiment_jax.judged import Bench
+from experiment_jax.run import Run
+from regene_jax.evidence.numbers import NUMBERS, combining
+
+SAMPLES = 2000
+
+
+def accuracies(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """`accuracy_gen_n2`, `_n3` and `_n5`: the judge's accuracy on 2,000 samples each, equally many of every class.
+
+    With a stage `acceptance` also `accepted_n2`, …: the share of samples that passed its tests; the accuracy is of all.
+
+    Raises:
+        UserError: the run has no hull.
+    """
+    labels = np.resize(np.arange(run.dataset.num_classes, dtype=np.int32), SAMPLES)
+    results = {}
+    for number in NUMBERS:
+        samples = combining(run, number).sample(labels)
+        results[f"accuracy_gen_n{number}"] = judged.accuracy(bench, bench.features(samples.images), labels)
+        if run.model.tests:
+            results[f"accepted_n{number}"] = float(np.mean(samples.accepted))
+    return results, {}

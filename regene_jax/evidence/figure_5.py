@@ -1,0 +1,54 @@
+"""Figure 5: combinations with what they were made of, and transitions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiment_jax import data, pictures
+from experiment_jax.judged import Bench
+from experiment_jax.run import Run
+from experiment_jax.stage import stream
+from regene_jax.combinations import sources
+from regene_jax.evidence.numbers import NUMBERS, combining
+from regene_jax.evidence.transitions import pairs, transitions
+from regene_jax.hull import weights_of
+
+CLASSES = 10
+REPEATS = 2
+
+
+def combinations(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The pictures `combinations` and `transitions`.
+
+    `combinations`: a column a class; for n = 2, 3 and 5 two rows of decoded combinations, and under each the overlay of
+    its sources: their pixels combined with the same weights. What a combination in latent space adds to one of pixels
+    is the difference. Nothing is filtered here: an acceptance test has no say.
+    `transitions`: a row a class, from one image to another through the latents at ratios 0.1 … 0.9.
+
+    Raises:
+        UserError: the run has no hull.
+    """
+    rows, names = [], []
+    for number in NUMBERS:
+        decoded, overlays = combined(combining(run, number))
+        for above, below in zip(decoded, overlays, strict=True):
+            rows += [above, below]
+            names += [f"n = {number}", "sources"]
+    walks = transitions(run, *pairs(bench.reference, run, CLASSES))
+    drawn = {
+        "combinations": pictures.label_rows(pictures.grid(np.stack(rows)), names),
+        "transitions": pictures.grid(walks),
+    }
+    return {}, drawn
+
+
+def combined(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Decoded combinations and the overlays of their sources, uint8 `[REPEATS, classes, height, width, channels]`."""
+    frozen, section = run.model.params["hull"], run.config.hull
+    labels = np.tile(np.arange(min(run.dataset.num_classes, CLASSES), dtype=np.int32), REPEATS)
+    keys = jax.random.split(stream(run.config.seed, "evidence"), len(labels))
+    index, weights = map(np.asarray, sources(frozen, weights_of(section), keys, jnp.asarray(labels)))
+    latents = np.einsum("bn,bnd->bd", weights, np.asarray(frozen["latents"], np.float32)[index])
+    images = data.view(run.dataset, section.view).images[np.asarray(frozen["images"])[index]]
+    overlays = np.rint(np.einsum("bn,bnhwc->bhwc", weights, images)).astype(np.uint8)
+    return tuple(images.reshape(REPEATS, -1, *images.shape[1:]) for images in (run.decode(latents), overlays))

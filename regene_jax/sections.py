@@ -1,0 +1,76 @@
+"""Sections of a config for ReGene's stages: each setting with its default, so that a recipe names only what differs."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiment_jax.sections import stage
+
+# A few steps of small batches: enough to see that a recipe runs on its data.
+SMOKE = {
+    "classifier.steps": 2,
+    "classifier.batch_size": 20,
+    "decoder.steps": 2,
+    "decoder.batch_size": 20,
+    "evaluation.protocol": "test_100",
+}
+
+
+def classifier(**own: Any) -> ConfigDict:
+    """f_enc and f_dis; see `regene_jax.classifier`."""
+    settings = dict(
+        view="paired",
+        batch_size=128,
+        steps=4000,
+        optimiser=dict(learning_rate=2e-3, weight_decay=1e-3),
+        widths=(32, 64, 128),  # channels of each block; a block halves the sides
+        convolutions=1,  # in each block
+        latent_size=64,
+        activation="linear",  # of the latents: linear, leaky_relu or relu
+        label_smoothing=0.0,
+    )
+    return stage("regene_jax.classifier:stage", **settings | own)
+
+
+def decoder(**own: Any) -> ConfigDict:
+    """f_dec; see `regene_jax.decoder`."""
+    settings = dict(
+        view="all",
+        batch_size=128,
+        steps=6000,
+        optimiser=dict(learning_rate=2e-3),
+        widths=(32, 64),  # channels of each level; a level doubles the sides
+        noise=0.05,  # on the latents in training, in units of their scale
+        l1=1.0,
+        ssim=(0.5, 0.1),  # the first weight and the last
+        perceptual=(1.0, 0.3),  # likewise
+    )
+    return stage("regene_jax.decoder:stage", **settings | own)
+
+
+def hull(**own: Any) -> ConfigDict:
+    """Combinations of a class's latents; see `regene_jax.hull`. Nothing is trained."""
+    settings = dict(
+        view="paired",
+        batch_size=500,
+        steps=0,
+        n=2,  # latents a combination
+        weights="uniform",  # 1/n each; or "ratio" or "dirichlet"
+        ratio=(),  # the n shares, where weights are "ratio"
+        alpha=1.0,  # concentration, where weights are "dirichlet"
+        partners="random",  # of the class; or "neighbours": an anchor and n - 1 of its k nearest in latent space
+        k=20,
+    )
+    return stage("regene_jax.hull:stage", **settings | own)
+
+
+def acceptance(**own: Any) -> ConfigDict:
+    """Two tests of confidence; see `regene_jax.acceptance`. Nothing is trained."""
+    settings = dict(
+        view="validation",
+        batch_size=500,
+        steps=0,
+        tries=16,  # candidates for a sample, at most
+        decodes=4,  # of them decoded for the second test, at most
+    )
+    return stage("regene_jax.acceptance:stage", **settings | own)

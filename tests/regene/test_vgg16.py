@@ -1,0 +1,76 @@
+"""VGG-16's features of random weights, against a plain implementation; and what is said of a wrong file."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from safetensors.numpy import save_file
+from scipy.signal import correlate
+
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Context, Model
+from regene_jax import vgg16
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    """Weights under PyTorch's names and in its layout."""
+    generator, found = np.random.default_rng(0), {}
+    for layer, channels_in, channels_out in (each for block in vgg16.BLOCKS for each in block):
+        kernel = generator.normal(size=(channels_out, channels_in, 3, 3)) * np.sqrt(2 / (9 * channels_in))
+        found[f"features.{layer}.weight"] = kernel.astype(np.float32)
+        found[f"features.{layer}.bias"] = generator.normal(size=channels_out).astype(np.float32) * 0.1
+    return found
+
+
+@pytest.fixture(scope="module")
+def file(tensors, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "vgg16.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+def context(shape=(10, 12, 1)):
+    return Context("vgg", shape, 10, np.full(10, 0.1, np.float32), 0, Model())
+
+
+def convolved(x, kernel, bias):
+    """One image `[channels, height, width]` by a kernel `[out, in, 3, 3]`, zeros around."""
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+    return np.stack([correlate(padded, each, mode="valid")[0] + b for each, b in zip(kernel, bias, strict=True)])
+
+
+def test_the_first_two_blocks_are_convolutions_relu_and_pooling(file, tensors):
+    image = np.random.default_rng(1).uniform(-1, 1, (10, 12, 1)).astype(np.float32)
+    found = vgg16.features(vgg16.load(str(file), "vgg.weights"), jnp.asarray(image[None]))
+    x = np.repeat(image.transpose(2, 0, 1), 3, axis=0).astype(np.float64)
+    x = ((x + 1) / 2 - np.array(vgg16.MEAN)[:, None, None]) / np.array(vgg16.DEVIATION)[:, None, None]
+    for block, maps in zip(vgg16.BLOCKS[:2], found[:2], strict=True):
+        if block is not vgg16.BLOCKS[0]:
+            x = x.reshape(len(x), 5, 2, 6, 2).max(axis=(2, 4))
+        for layer, *_ in block:
+            x = np.maximum(convolved(x, tensors[f"features.{layer}.weight"], tensors[f"features.{layer}.bias"]), 0)
+        np.testing.assert_allclose(maps[0].transpose(2, 0, 1), x, rtol=1e-3, atol=1e-3)
+    assert [level.shape for level in found] == [(1, 10, 12, 64), (1, 5, 6, 128), (1, 2, 3, 256), (1, 1, 1, 512)]
+
+
+def test_the_stage_trains_nothing_and_keeps_its_weights(file):
+    stage = vgg16.stage(ConfigDict(dict(weights=str(file))), context())
+    frozen = stage.finish({}, None, {})
+    images = jnp.zeros((2, 10, 12, 1))
+    by_stage = jax.jit(stage.provides["features"])({"vgg": frozen}, images)
+    assert len(by_stage) == 4 and float(jnp.abs(by_stage[0]).sum()) > 0
+
+
+def test_a_missing_or_wrong_file_is_named_and_where_to_get_it(file, tensors, tmp_path):
+    with pytest.raises(UserError, match=r"vgg\.weights=nowhere: there is no such file; it is .*timm/vgg16"):
+        vgg16.load("nowhere", "vgg.weights")
+    (tmp_path / "text").write_text("not weights")
+    with pytest.raises(UserError, match="not a safetensors file"):
+        vgg16.load(str(tmp_path / "text"), "vgg.weights")
+    save_file({**tensors, "features.7.bias": np.zeros(3, np.float32)}, tmp_path / "other")
+    with pytest.raises(UserError, match=r"features\.7\.bias is \(3,\), VGG-16's is \(128,\)"):
+        vgg16.load(str(tmp_path / "other"), "vgg.weights")
+    with pytest.raises(UserError, match="too small"):
+        vgg16.stage(ConfigDict(dict(weights=str(file))), context((4, 4, 1)))
