@@ -1,0 +1,92 @@
+"""A million convex combinations, next to the same in plain NumPy.
+
+    python benchmarks/hull.py
+
+n = 3 of 60,000 latents in 64 dimensions, 10 classes, random partners; uniform and Dirichlet(1) weights; compilation and
+the derivation of the keys left out. JAX draws from a key a sample, NumPy from one generator.
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from regene_jax.combinations import Weights, build_bank, combine
+
+MEMBERS, LATENT, CLASSES, N = 60_000, 64, 10, 3
+
+
+def in_numpy(bank: dict[str, np.ndarray], weights: Weights, labels: np.ndarray, generator: np.random.Generator):
+    """What `combine` computes, with whole arrays: latents float32 `[batch, latent]`."""
+    counts, starts = bank["counts"][labels], bank["starts"][labels]
+    positions = np.zeros((len(labels), 0), np.int64)
+    for i in range(weights.n):
+        drawn = generator.integers(0, counts - i)
+        for earlier in np.sort(positions, axis=1).T:
+            drawn = drawn + (drawn >= earlier)
+        positions = np.column_stack([positions, drawn])
+    if weights.kind == "dirichlet":
+        theta = generator.dirichlet(np.ones(weights.n), len(labels)).astype(np.float32)
+    else:
+        theta = np.full((len(labels), weights.n), 1 / weights.n, np.float32)
+    members = bank["latents"][starts[:, None] + positions].astype(np.float32)
+    return np.einsum("bn,bnd->bd", theta, members)
+
+
+def seconds(function: Callable[[], object], repeats: int) -> float:
+    """The shortest of several runs: what the machine can do when others leave it alone."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(function())
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def machine() -> str:
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.is_file()
+        else []
+    )
+    device = jax.devices()[0]
+    kind = (names or [platform.machine()])[0] if device.platform == "cpu" else device.device_kind
+    return f"{kind}, {len(os.sched_getaffinity(0))} CPU cores; jax {jax.__version__}, numpy {np.__version__}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=1_000_000, help="combinations")
+    parser.add_argument("--repeats", type=int, default=5, help="runs, of which the shortest counts")
+    flags = parser.parse_args()
+
+    generator = np.random.default_rng(0)
+    latents = generator.standard_normal((MEMBERS, LATENT)).astype(np.float16)
+    bank = build_bank(latents, np.arange(MEMBERS) % CLASSES, CLASSES)
+    labels = np.arange(flags.count, dtype=np.int32) % CLASSES
+    on_device = jax.device_put((bank, jax.random.split(jax.random.key(0), flags.count), jnp.asarray(labels)))
+    compiled = jax.jit(combine, static_argnums=1)
+
+    print(f"{flags.count:,} combinations, n = {N}, {LATENT} dimensions\n")
+    print("| weights | NumPy / JAX | JAX, s | NumPy, s |\n|---|---|---|---|")
+    for weights in (Weights(N), Weights(N, "dirichlet")):
+
+        def ours(weights: Weights = weights) -> jax.Array:
+            return compiled(on_device[0], weights, *on_device[1:])
+
+        jax.block_until_ready(ours())
+        fast = seconds(ours, flags.repeats)
+        plain = seconds(lambda weights=weights: in_numpy(bank, weights, labels, generator), flags.repeats)
+        print(f"| {weights.kind} | {plain / fast:.1f} | {fast:.2f} | {plain:.2f} |")
+    print(f"\n{machine()}")
+
+
+if __name__ == "__main__":
+    main()
