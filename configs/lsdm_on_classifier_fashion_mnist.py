@@ -9,9 +9,9 @@ def get_config():
     config = experiment("lsdm_on_classifier", "fashion_mnist", stages=("classifier", "decoder", "matching"))
     config.judge = "configs/judge_fashion_mnist.py"
     config.data.validation = 2000
-    config.classifier = regene.classifier()
-    config.decoder = regene.decoder()
-    config.matching = lsdm.matching(steps=6000)
+    config.classifier = regene.classifier(steps=2000, latent_size=128)
+    config.decoder = regene.decoder(steps=3000)
+    config.matching = lsdm.matching(steps=4000)
     return config
 
 

@@ -9,8 +9,8 @@ from regene_jax import sections
 def get_config():
     config = sections.experiment("fashion_mnist")
     config.judge = "configs/judge_fashion_mnist.py"
-    config.classifier = sections.classifier()
-    config.decoder = sections.decoder()
+    config.classifier = sections.classifier(steps=2000, latent_size=128)
+    config.decoder = sections.decoder(steps=3000)
     config.hull = sections.hull()
     config.acceptance = sections.acceptance()
     return config
