@@ -9,6 +9,7 @@ from regene_jax import sections
 def get_config():
     config = sections.experiment("fashion_mnist")
     config.judge = "configs/judge_fashion_mnist.py"
+    config.witnesses = ("configs/resnet_fashion_mnist.py:cpu",)
     config.classifier = sections.classifier(steps=2000, latent_size=128)
     config.decoder = sections.decoder(steps=3000)
     config.hull = sections.hull()

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +117,30 @@ def trained(config: ConfigDict) -> Path:
     return place
 
 
-def config_for(judge: str, data: ConfigDict) -> ConfigDict:
+def title(config: ConfigDict) -> str:
+    """What a neutral classifier is called in the names of metrics: its last stage's module, and depth if it has one."""
+    section = config[config.stages[-1]]
+    return f"{section.build.partition(':')[0].rpartition('.')[2]}{section.get('depth', '')}"
+
+
+def witnesses(names: Sequence[str], data: ConfigDict) -> dict[str, ConfigDict]:
+    """The configs of the classifiers that a run calls as witnesses, by title; refused as in `config_for`."""
+    found = {}
+    for name in names:
+        config = config_for(name, data, "witnesses")
+        if title(config) in found:
+            raise UserError(f"witnesses={tuple(names)}: two of them are called {title(config)}; name one of each kind")
+        found[title(config)] = config
+    return found
+
+
+def config_for(judge: str, data: ConfigDict, setting: str = "judge") -> ConfigDict:
     """The config of the judge that a run names, checked to see the images that the run sees.
 
     Args:
         judge: a config.
         data: the run's data section.
+        setting: where it was named.
 
     Raises:
         UserError: none is named, or it judges another data set, or the same set cropped or resized otherwise.
@@ -130,11 +149,11 @@ def config_for(judge: str, data: ConfigDict) -> ConfigDict:
         raise UserError("judge=: the config names no neutral classifier; type --config.judge=configs/judge_NAME.py")
     config = configs.load(judge)
     if sources.title(config.data.name) != sources.title(data.name):
-        raise UserError(f"judge={judge}: judges {config.data.name}, not {data.name}; name a judge of {data.name}")
+        raise UserError(f"{setting}={judge}: judges {config.data.name}, not {data.name}; name a judge of {data.name}")
     for key in ("crop", "size"):
         if config.data[key] != data[key]:
             raise UserError(
-                f"judge={judge}: judges images of data.{key}={config.data[key]}, not {data[key]}; name a judge whose "
-                f"config sets data.{key}={data[key]}"
+                f"{setting}={judge}: judges images of data.{key}={config.data[key]}, not {data[key]}; name a judge "
+                f"whose config sets data.{key}={data[key]}"
             )
     return config

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ class Bench:
         split: "test", "validation" or "train": what samples are compared with.
         other: of train, or of test where train is the reference, as many images of each class as samples are asked for:
             what real images would get.
+        witnesses: runs of further classifiers by title, which are asked for accuracies only.
     """
 
     judge: Run
@@ -54,6 +56,7 @@ class Bench:
     test: Split
     split: str
     other: Split
+    witnesses: Mapping[str, Run] = dataclasses.field(default_factory=dict)
 
     @property
     def reference(self) -> Split:
@@ -95,19 +98,22 @@ def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int 
         seed: of the order, and of the choice of the other split's images.
 
     Raises:
-        UserError: an unknown protocol, a judge of another data set, or a run without validation images.
+        UserError: an unknown protocol, a judge or witness of other images, or a run without validation images.
     """
     split, count = parse_protocol(protocol)
     judge_config = judge.config_for(config.judge, config.data)
+    witness_configs = judge.witnesses(config.witnesses, config.data)
     train, test = _real_images(config, split)
     judge_run = load_run(judge.trained(judge_config))
+    witnesses = {title: load_run(judge.trained(each)) for title, each in witness_configs.items()}
     reference, other = (train, test) if split == "train" else (test, train)
     generator = np.random.default_rng(seed)
     labels = conditions(reference.labels, num_samples or count, generator)
     matched = []
     for label, wanted in zip(*np.unique(labels, return_counts=True), strict=True):
         matched.append(generator.permutation(np.flatnonzero(other.labels == label))[:wanted])
-    return Bench(judge_run, train, test, split, other.take(np.sort(np.concatenate(matched)))), labels
+    other = other.take(np.sort(np.concatenate(matched)))
+    return Bench(judge_run, train, test, split, other, witnesses), labels
 
 
 def _real_images(config: ConfigDict, split: str) -> tuple[Split, Split]:
@@ -130,7 +136,8 @@ def measure_real(bench: Bench) -> dict[str, Any]:
     real = metrics.moments([bench.reference_features])
     return {
         "judge": checkpoints.digest(bench.judge.model.params),
-        "accuracy_real": accuracy(bench, bench.reference_features, bench.reference.labels),
+        **{f"witness_{title}": checkpoints.digest(each.model.params) for title, each in bench.witnesses.items()},
+        **accuracies(bench, "real", bench.reference.images, bench.reference_features, bench.reference.labels),
         "fd_floor": metrics.frechet_distance(metrics.moments([bench.other_features]), real),
         "fd_extractor": f"judge of {bench.judge.config.data.name}, {bench.reference_features.shape[1]} features",
     }
@@ -161,7 +168,7 @@ def measure_samples(
         **metrics.memorisation(images, bench.train.images, bench.test.images),
     }
     if labels is not None:
-        results["accuracy_gen"] = accuracy(bench, features, labels)
+        results |= accuracies(bench, "gen", images, features, labels)
     if metrics.rank_deficient(moments):
         count, size = features.shape
         results["fd_rank_deficient"] = True
@@ -177,7 +184,7 @@ def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray
     features = bench.judge.encode(recon)
     moments = metrics.moments([features])
     results = {
-        "accuracy_recon": accuracy(bench, features, bench.reference.labels),
+        **accuracies(bench, "recon", recon, features, bench.reference.labels),
         "fd_recon": metrics.frechet_distance(moments, metrics.moments([bench.reference_features])),
     }
     if samples is not None:
@@ -188,6 +195,23 @@ def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray
 def accuracy(bench: Bench, features: np.ndarray, labels: np.ndarray) -> float:
     """The judge's, on its features `[N, features]` of images that should be of the classes `labels` int32 `[N]`."""
     return float(np.mean(bench.judge.classify(features) == labels))
+
+
+def accuracies(bench: Bench, of: str, images: np.ndarray, features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """`accuracy_<of>` by the judge, and by each witness `accuracy_<of>_<title>`.
+
+    Args:
+        bench: the judge and the witnesses.
+        of: what the images are, for the keys.
+        images: uint8 `[N, height, width, channels]`.
+        features: `bench.judge`'s of the images.
+        labels: what they should be, int32 `[N]`.
+    """
+    results = {f"accuracy_{of}": accuracy(bench, features, labels)}
+    for title, witness in bench.witnesses.items():
+        verdicts = witness.classify(witness.encode(images))
+        results[f"accuracy_{of}_{title}"] = float(np.mean(verdicts == labels))
+    return results
 
 
 def _first(features: np.ndarray, count: int) -> np.ndarray:

@@ -22,6 +22,7 @@ BOOKKEEPING = (
     "keep",
     "profile",
 )
+EVALUATION = ("judge", "witnesses", "evaluation")  # what a training does not depend on
 # Settings that came when judges were cached already: at None, which is what they did before, no fingerprint knows them.
 LATER = ("data.crop", "data.size")
 
@@ -29,7 +30,8 @@ LATER = ("data.crop", "data.size")
 def check(workdir: Path, config: ConfigDict) -> list[str]:
     """What differs between the run in `workdir` and `config`, as lines for the log; [] for a new directory.
 
-    The length of the last stage, the logging and keeping policies, the judge and the evaluation may change.
+    The length of the last stage, the logging and keeping policies, the judge, the witnesses and the evaluation may
+    change.
 
     Raises:
         UserError: anything else differs, or the directory holds something that is not a run.
@@ -56,7 +58,7 @@ def check(workdir: Path, config: ConfigDict) -> list[str]:
 
 def _may_change(key: str, last_stage: str) -> bool:
     section, _, name = key.partition(".")
-    return section in ("judge", "evaluation") or name in BOOKKEEPING or (section == last_stage and name in LENGTHS)
+    return section in EVALUATION or name in BOOKKEEPING or (section == last_stage and name in LENGTHS)
 
 
 def fingerprint(config: ConfigDict) -> str:
@@ -67,7 +69,7 @@ def fingerprint(config: ConfigDict) -> str:
     decisive = {
         key: value
         for key, value in configs.flat(config).items()
-        if key.partition(".")[0] not in ("judge", "evaluation")
+        if key.partition(".")[0] not in EVALUATION
         and key.rpartition(".")[2] not in BOOKKEEPING
         and not (key in LATER and value is None)
     }

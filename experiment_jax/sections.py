@@ -33,6 +33,7 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
             ),
             stages=stages,
             judge="",  # config of the neutral classifier that evaluation trusts
+            witnesses=(),  # configs of further classifiers, which evaluation asks for accuracies only
             evaluation=dict(
                 protocol="test_10k",  # compare 10,000 samples with the test images; "train_50k": 50,000 with train's
                 batch_size=500,

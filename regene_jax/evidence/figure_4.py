@@ -13,6 +13,8 @@ SAMPLES = 2000
 def accuracies(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """`accuracy_gen_n2`, `_n3` and `_n5`: the judge's accuracy on 2,000 samples each, equally many of every class.
 
+    The witnesses' likewise, as in `accuracy_gen_n2_resnet56`, which is the paper's.
+
     With a stage `acceptance` also `accepted_n2`, …: the share of samples that passed its tests; the accuracy is of all.
 
     Raises:
@@ -22,7 +24,8 @@ def accuracies(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.n
     results = {}
     for number in NUMBERS:
         samples = combining(run, number).sample(labels)
-        results[f"accuracy_gen_n{number}"] = judged.accuracy(bench, bench.features(samples.images), labels)
+        features = bench.features(samples.images)
+        results |= judged.accuracies(bench, f"gen_n{number}", samples.images, features, labels)
         if run.model.tests:
             results[f"accepted_n{number}"] = float(np.mean(samples.accepted))
     return results, {}
