@@ -15,4 +15,5 @@ def get_config():
     return config
 
 
-VARIANTS = {"smoke": regene.SMOKE | {"matching.steps": 2, "matching.batch_size": 20}}
+SMOKE = {key: value for key, value in regene.SMOKE.items() if not key.startswith("hull")}
+VARIANTS = {"smoke": SMOKE | {"matching.steps": 2, "matching.batch_size": 20}}

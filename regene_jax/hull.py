@@ -4,6 +4,7 @@ Lemma 1 (arXiv 2004.07543) is of points that the head classifies alike, so the *
 those that it classifies as their label, in the precision in which they are stored. See `regene_jax.combinations`.
 """
 
+import dataclasses
 import logging
 import math
 from collections.abc import Sequence
@@ -29,9 +30,10 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     Args:
         config: n (members a combination), weights ("uniform", "ratio", "dirichlet"), ratio (n shares) and alpha (of
-            the Dirichlet law) for those, partners ("random", or "neighbours": an anchor and n − 1 of its k nearest), k.
-        context: its model must encode and decode. Where it classifies, only latents that the head classifies as their
-            label are combined; where it does not, as after an autoencoder, all are.
+            the Dirichlet law) for those, partners ("random", or "neighbours": an anchor and n − 1 of its k nearest), k,
+            and only_classified: whether to combine only latents that the head classifies as their label.
+        context: its model must encode and decode; where it does not classify, as after an autoencoder, all latents are
+            combined.
 
     Raises:
         UserError: any setting that makes no convex combinations, no stage before it that encodes and decodes, a view
@@ -43,7 +45,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     k = config.k if config.partners == "neighbours" else None
 
     def finish(state: Any, view: View, upstream: Upstream) -> Frozen:
-        latents, kept = _encoded(model, view, jax.device_put(dict(upstream)), name)
+        judging = model if config.only_classified else dataclasses.replace(model, classify=None)
+        latents, kept = _encoded(judging, view, jax.device_put(dict(upstream)), name)
         counts, members = (
             np.bincount(labels, minlength=context.num_classes) for labels in (view.labels, view.labels[kept])
         )
@@ -52,7 +55,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         for label in np.flatnonzero((counts > 0) & (members == 0)):
             raise UserError(
                 f"{name}: the head classifies none of the {counts[label]} images of class {label} as that; train the "
-                f"classifier for longer, as in --config.classifier.epochs=20, in another --workdir"
+                f"classifier for longer, as in --config.classifier.epochs=20, in another --workdir, or combine all "
+                f"latents: --config.{name}.only_classified=False"
             )
         _check_members(config, name, members)
         bank = build_bank(latents[kept], view.labels[kept], context.num_classes, k)

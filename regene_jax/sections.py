@@ -13,6 +13,7 @@ SMOKE = {
     "classifier.batch_size": 20,
     "decoder.steps": 2,
     "decoder.batch_size": 20,
+    "hull.only_classified": False,  # after two steps there are classes that it never sees
     "evaluation.protocol": "test_100",
 }
 
@@ -69,6 +70,7 @@ def hull(**own: Any) -> ConfigDict:
         view="paired",
         batch_size=500,
         steps=0,
+        only_classified=True,  # combine only latents that the head classifies as their label, as Lemma 1 assumes
         n=2,  # latents a combination
         weights="uniform",  # 1/n each; or "ratio" or "dirichlet"
         ratio=(),  # the n shares, where weights are "ratio"

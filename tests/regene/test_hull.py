@@ -187,7 +187,9 @@ def test_lemma_1_a_linear_head_calls_combinations_what_it_calls_their_members(se
 
 
 def section(**own):
-    defaults = dict(view="paired", n=2, weights="uniform", ratio=(), alpha=1.0, partners="random", k=4)
+    defaults = dict(
+        view="paired", n=2, weights="uniform", ratio=(), alpha=1.0, partners="random", k=4, only_classified=True
+    )
     return ConfigDict({**defaults, **own})
 
 
@@ -224,8 +226,9 @@ def test_the_bank_holds_only_latents_that_are_classified_as_their_label():
     np.testing.assert_allclose(bank["latents"], expected, atol=1e-3)
 
 
-def test_without_a_head_all_latents_are_combined():
-    bank = hull.stage(section(), context(classify=None)).finish({}, view([2, 3]), {})
+@pytest.mark.parametrize(("own", "model"), [({}, {"classify": None}), ({"only_classified": False}, {})])
+def test_without_a_head_or_where_it_is_not_asked_all_latents_are_combined(own, model):
+    bank = hull.stage(section(**own), context(**model)).finish({}, view([2, 3]), {})
     np.testing.assert_array_equal(bank["counts"], SIZES)
     assert not bank["left_out"].any()
 
@@ -300,7 +303,7 @@ def on_autoencoder(tiny, one, tmp_path_factory):
     config, workdir = tiny(), tmp_path_factory.mktemp("crossing") / "run"
     with config.unlocked():
         config.stages = ("representation", "hull")
-        own = dict(n=3, weights="dirichlet", ratio=(), alpha=1.0, partners="neighbours", k=4)
+        own = dict(n=3, weights="dirichlet", ratio=(), alpha=1.0, partners="neighbours", k=4, only_classified=True)
         config.hull = sections.stage("regene_jax.hull:stage", view="paired", batch_size=7, steps=0, **own)
     train(config, workdir, one)
     return config, workdir
