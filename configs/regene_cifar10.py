@@ -11,6 +11,7 @@ def get_config():
     config.judge = "configs/judge_cifar10.py"
     config.data.flips = True
     config.classifier = sections.classifier(steps=20_000, widths=(64, 128, 256, 512), latent_size=2048)
+    config.vgg16 = sections.vgg16()
     config.decoder = sections.decoder(steps=60_000, widths=(64, 128, 256))
     config.hull = sections.hull()
     config.acceptance = sections.acceptance()
@@ -18,4 +19,4 @@ def get_config():
 
 
 JPEG = {"data.name": "cifar10_jpeg", "judge": "configs/judge_cifar10_jpeg.py"}
-VARIANTS = {"jpeg": JPEG, "smoke": sections.SMOKE, "jpeg_smoke": JPEG | sections.SMOKE}
+VARIANTS = {"jpeg": JPEG, "vgg16": sections.VGG16, "smoke": sections.SMOKE, "jpeg_smoke": JPEG | sections.SMOKE}

@@ -10,10 +10,11 @@ def get_config():
     config.data.flips = True
     config.evaluation.protocol = "test_2k"
     config.classifier = sections.classifier(steps=4000, widths=(32, 64, 128, 256), latent_size=256)
+    config.vgg16 = sections.vgg16()
     config.decoder = sections.decoder(steps=30_000, widths=(32, 64, 128, 256))
     config.hull = sections.hull()
     config.acceptance = sections.acceptance()
     return config
 
 
-VARIANTS = {"smoke": sections.SMOKE}
+VARIANTS = {"vgg16": sections.VGG16, "smoke": sections.SMOKE}

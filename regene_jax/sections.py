@@ -22,6 +22,9 @@ EVIDENCE = tuple(
     f"regene_jax.evidence:{name}" for name in ("accuracies", "combinations", "closest", "mixing", "latent_spaces")
 )
 
+# Perceptual features of VGG-16 in place of the classifier's own; needs --config.vgg16.weights=PATH.
+VGG16 = {"stages": ("classifier", "vgg16", "decoder", "hull", "acceptance")}
+
 
 def experiment(dataset: str) -> ConfigDict:
     """The part of a config that all of ReGene's recipes share; the recipe adds the four sections and the judge."""
@@ -46,6 +49,12 @@ def classifier(**own: Any) -> ConfigDict:
         label_smoothing=0.0,
     )
     return stage("regene_jax.classifier:stage", **settings | own)
+
+
+def vgg16(**own: Any) -> ConfigDict:
+    """Perceptual features from a file; see `regene_jax.vgg16`. Nothing is trained."""
+    settings = dict(view="all", batch_size=500, steps=0, weights="")
+    return stage("regene_jax.vgg16:stage", **settings | own)
 
 
 def decoder(**own: Any) -> ConfigDict:

@@ -53,7 +53,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     return Stage(
         init=lambda key, batch, upstream: {},
-        update=lambda state, batch, key, upstream: (state, {}),
+        update=None,
         averaged=loaded,
         finish=lambda state, view, upstream: {"params": weights},
         provides=dict(features=provided),
