@@ -7,7 +7,7 @@ latest checkpoint, a new one starts; after its last step the stage is finished o
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import checkpoints, data, loop, method, parallel, run_directory
+from experiment_jax import checkpoints, data, loop, method, parallel, run_directory, sources
 from experiment_jax.data import Dataset
 from experiment_jax.errors import UserError
 from experiment_jax.method import Part
@@ -58,7 +58,7 @@ def train(
             parallel.check_divisible(each.section.batch_size, mesh, f"{each.name}.batch_size")
         _check_best(each, dataset)
         _check_not_shorter(each, workdir)
-    taken = _taken(jobs, workdir)
+    taken = _taken(jobs, workdir, config.data)
 
     run_directory.write_config(workdir, config)
     for change in changes:
@@ -123,13 +123,15 @@ def _check_not_shorter(each: loop.Job, workdir: Path) -> None:
         )
 
 
-def _taken(jobs: list[loop.Job], workdir: Path) -> dict[str, tuple[Frozen, dict[str, Any]]]:
+def _taken(jobs: list[loop.Job], workdir: Path, images: ConfigDict) -> dict[str, tuple[Frozen, dict[str, Any]]]:
     """The finished stages that sections take from other runs, checked against what this config would train.
 
-    A stage that was taken already stays as it was taken, and its source must not have changed since.
+    A stage that was taken already stays as it was taken, and its source must not have changed since. `images` is the
+    config's data section.
 
     Raises:
-        UserError: no such run or stage, parameters of other names or shapes, an upstream or an identity that differs.
+        UserError: no such run or stage, other images, parameters of other names or shapes, an upstream or an identity
+            that differs.
     """
     taken: dict[str, tuple[Frozen, dict[str, Any]]] = {}
     for each in jobs:
@@ -148,6 +150,7 @@ def _taken(jobs: list[loop.Job], workdir: Path) -> dict[str, tuple[Frozen, dict[
                 f"{setting}: the stage {each.name} is not finished there; finish that run, or leave from_run out"
             )
         frozen, record = found
+        _check_same_images(setting, record["data"], images)
         if kept and kept[1]["digest"] != record["digest"]:
             raise UserError(f"{setting}: is not the stage that this run began with; choose another --workdir")
         earlier = {name: record["digest"] for name, (_, record) in taken.items()}
@@ -162,6 +165,15 @@ def _taken(jobs: list[loop.Job], workdir: Path) -> dict[str, tuple[Frozen, dict[
             )
         taken[each.name] = (frozen, {**record, "from_run": str(Path(source).absolute())})
     return taken
+
+
+def _check_same_images(setting: str, there: Mapping[str, Any], here: ConfigDict) -> None:
+    """Raises UserError where a stage saw other images; which of them had labels, or were held out, may differ."""
+    for key in ("name", "crop", "size"):
+        was, now = there.get(key), here[key]
+        same = sources.title(was) == sources.title(now) if key == "name" else was == now
+        if not same:
+            raise UserError(f"{setting}: was trained on images of data.{key}={was}; type --config.data.{key}={was}")
 
 
 def _differences(expected: PyTree, found: PyTree) -> list[str]:

@@ -250,6 +250,12 @@ def test_a_run_that_took_a_stage_outlives_its_source(finished, tiny, one, tmp_pa
     assert_identical(load_run(tmp_path / "run").model.params, before)
 
 
+def test_a_stage_of_other_images_is_refused_with_the_setting_to_type(finished, tiny, one, tmp_path):
+    message = refused(tiny(representation__from_run=str(finished[1]), data__size=6), tmp_path / "run", one)
+    assert "was trained on images of data.size=None; type --config.data.size=None" in message
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("changed", "shown"),
     [
