@@ -17,9 +17,9 @@ def constant(config, context):
 
     def sample(params, keys, condition):
         images = jnp.full((len(keys), *context.image_shape), config.epsilon) + params[context.name]["shift"]
-        return Samples(images, images.reshape(len(keys), -1), jnp.ones(len(keys), bool))
+        return Samples.untested(images, images.reshape(len(keys), -1))
 
-    return Stage(init=None, update=None, averaged=None, finish=None, provides=dict(sample=sample, nfe=0))
+    return Stage(init=None, update=constant, averaged=None, finish=None, provides=dict(sample=sample, nfe=0))
 
 
 @pytest.fixture

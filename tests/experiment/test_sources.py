@@ -92,7 +92,7 @@ def test_the_view_of_a_set_holds_all_of_its_training_images_and_no_label():
 
 def test_a_set_alone_has_no_view_of_its_own():
     message = refused(data.view, data.load(settings("digits"), 0), "digits")
-    assert message.endswith("paired (images with labels)")
+    assert message.endswith("validation (held out)")  # and no set after it
 
 
 def test_the_labels_of_a_joined_set_are_ignored_and_need_not_be_there(folder):
