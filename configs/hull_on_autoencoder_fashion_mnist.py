@@ -1,4 +1,7 @@
-"""A crossing: convex combinations of LSDM's autoencoder latents."""
+"""A crossing: convex combinations of LSDM's autoencoder latents.
+
+`fd_gen` 1.069, `fd_recon` 0.447, accuracy 0.890, spread 0.705, recall 0.52: see docs/regene.md.
+"""
 
 from experiment_jax.sections import experiment
 from lsdm_jax import sections as lsdm

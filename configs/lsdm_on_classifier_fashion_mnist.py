@@ -1,4 +1,7 @@
-"""A crossing: LSDM's matcher over the latents of ReGene's classifier, decoded by ReGene's decoder."""
+"""A crossing: LSDM's matcher over the latents of ReGene's classifier, decoded by ReGene's decoder.
+
+`fd_gen` 0.818, `fd_recon` 0.552, accuracy 0.911, spread 0.940, recall 0.28: see docs/regene.md.
+"""
 
 from experiment_jax.sections import experiment
 from lsdm_jax import sections as lsdm
