@@ -1,6 +1,6 @@
 """ReGene on scikit-learn's 8×8 digits.
 
-make train CONFIG=regene_digits
+    make train CONFIG=regene_digits
 
 2 CPU cores: 132 s from a fresh clone, with installation and the judge's training. Accuracy of 450 samples 1.000, of the
 classifier 0.993; `fd_gen` 0.261, `fd_recon` 0.093, spread 0.643.

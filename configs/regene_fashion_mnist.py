@@ -1,6 +1,6 @@
 """ReGene on Fashion-MNIST.
 
-python train.py --config configs/regene_fashion_mnist.py --workdir runs/regene_fashion_mnist
+    python train.py --config configs/regene_fashion_mnist.py --workdir runs/regene_fashion_mnist
 """
 
 from regene_jax import sections
