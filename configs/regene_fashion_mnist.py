@@ -1,6 +1,10 @@
 """ReGene on Fashion-MNIST.
 
     python train.py --config configs/regene_fashion_mnist.py --workdir runs/regene_fashion_mnist
+
+One core of two, beside another training: classifier 5 minutes, decoder 10. Accuracy of the classifier 0.924, of samples
+0.992; `fd_gen` 1.144, `fd_recon` 0.552, spread 0.657; with `:neighbours` 0.994, 0.905, 0.552 and 0.827. All rows:
+docs/regene.md.
 """
 
 from regene_jax import sections
