@@ -114,6 +114,8 @@ class Stage:
         inputs: (images, upstream) -> the arrays that `update` gets in place of "images", by name. For a stage that sees
             the images only through frozen networks: computed once over the whole view, not at every step.
         strata: the number of classes of which every batch holds equally many, sorted by class; None: any order.
+        check: raises UserError where something is missing that only making the stage needs, such as a file: called
+            before anything is written, and not where a finished stage is loaded.
     """
 
     init: Callable[[jax.Array, Batch, Upstream], PyTree]
@@ -123,6 +125,7 @@ class Stage:
     provides: Mapping[str, Any]
     inputs: Callable[[jax.Array, Upstream], Mapping[str, jax.Array]] | None = None
     strata: int | None = None
+    check: Callable[[], None] | None = None
 
     @classmethod
     def untrained(cls, finish: Callable[[PyTree, Any, Upstream], Frozen], provides: Mapping[str, Any]) -> "Stage":

@@ -1,7 +1,8 @@
 """`train`: from a config to a run directory whose stages are all finished.
 
 The order, written down once. First everything that can be refused, with nothing written: the run directory and the
-config agree; the data can be read; every stage can be built; the devices share the batches; stages of other runs fit.
+config agree; the data can be read; every stage can be built; the devices share the batches; stages of other runs fit;
+what stages need besides is there.
 Then config.json. Then the stages, one after another: a finished one is loaded, one that was begun goes on from its
 latest checkpoint, a new one starts; after its last step the stage is finished on its whole view and frozen.
 """
@@ -59,6 +60,9 @@ def train(
         _check_best(each, dataset)
         _check_not_shorter(each, workdir)
     taken = _taken(jobs, workdir, config.data)
+    for each in jobs:
+        if each.stage.check and each.name not in taken and checkpoints.load_finished(workdir, each.name) is None:
+            each.stage.check()
 
     run_directory.write_config(workdir, config)
     for change in changes:

@@ -4,6 +4,7 @@ The choice of Johnson et al. 2016 and of the ReGene paper. The file is not part 
 path is a setting. Without it the decoder compares images in the trained classifier's own layers.
 """
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors import SafetensorError, safe_open
 
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Stage, Upstream
@@ -37,16 +37,14 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: its images need sides of at least 8.
 
     Raises:
-        UserError: no such file, one that holds other weights, or images that are too small.
+        UserError: images that are too small; from `check`, no such file, or one that holds other weights.
     """
     if min(context.image_shape[:2]) < 2 ** (len(BLOCKS) - 1):
         raise UserError(
             f"{context.name}: images of {context.image_shape} are too small for VGG-16; leave the stage out"
         )
-    weights = load(config.weights, f"{context.name}.weights")
-
-    def loaded(*_) -> Mapping[str, np.ndarray]:
-        return weights
+    # A finished stage has its weights in the run directory: whoever loads it needs no file.
+    read = functools.cache(lambda: load(config.weights, f"{context.name}.weights"))
 
     def provided(params: Upstream, images: jax.Array) -> list[jax.Array]:
         return features(params[context.name]["params"], images)
@@ -54,10 +52,20 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     return Stage(
         init=lambda key, batch, upstream: {},
         update=None,
-        averaged=loaded,
-        finish=lambda state, view, upstream: {"params": weights},
+        averaged=lambda state: shapes(),
+        finish=lambda state, view, upstream: {"params": read()},
         provides=dict(features=provided),
+        check=read,
     )
+
+
+def shapes() -> dict[str, jax.ShapeDtypeStruct]:
+    """Of the weights, as `load` returns them."""
+    found = {}
+    for layer, channels_in, channels_out in (convolution for block in BLOCKS for convolution in block):
+        found[f"kernel_{layer}"] = jax.ShapeDtypeStruct((3, 3, channels_in, channels_out), jnp.float32)
+        found[f"bias_{layer}"] = jax.ShapeDtypeStruct((channels_out,), jnp.float32)
+    return found
 
 
 def load(path: str, setting: str) -> dict[str, np.ndarray]:
@@ -73,7 +81,8 @@ def load(path: str, setting: str) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise UserError(f"{setting}={path}: there is no such file; {WHERE}; type --config.{setting}=PATH")
     try:
-        tensors = load_file(path)
+        with safe_open(path, framework="numpy") as file:  # without the layers behind the convolutions, most of it
+            tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith("features.")}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{setting}={path}: is not a safetensors file ({error}); {WHERE}") from error
     weights = {}

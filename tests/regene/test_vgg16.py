@@ -8,9 +8,10 @@ from ml_collections import ConfigDict
 from safetensors.numpy import save_file
 from scipy.signal import correlate
 
+from experiment_jax import train
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Model
-from regene_jax import vgg16
+from regene_jax import sections, vgg16
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,25 @@ def test_the_stage_trains_nothing_and_keeps_its_weights(file):
     images = jnp.zeros((2, 10, 12, 1))
     by_stage = jax.jit(stage.provides["features"])({"vgg": frozen}, images)
     assert len(by_stage) == 4 and float(jnp.abs(by_stage[0]).sum()) > 0
+
+
+def test_the_file_is_asked_for_before_training_and_not_for_what_is_finished(file):
+    frozen = vgg16.stage(ConfigDict(dict(weights=str(file))), context()).finish({}, None, {})
+    without = vgg16.stage(ConfigDict(dict(weights="nowhere")), context())
+    assert len(without.provides["features"]({"vgg": frozen}, jnp.zeros((2, 10, 12, 1)))) == 4
+    expected = {name: leaf.shape for name, leaf in without.averaged({}).items()}
+    assert {name: leaf.shape for name, leaf in frozen["params"].items()} == expected
+    with pytest.raises(UserError, match="there is no such file"):
+        without.check()
+
+
+def test_training_without_the_file_is_refused_with_nothing_written(tiny, one, tmp_path):
+    config = tiny()
+    with config.unlocked():
+        config.stages, config.vgg16 = ("representation", "vgg16"), sections.vgg16(weights="nowhere")
+    with pytest.raises(UserError, match=r"vgg16\.weights=nowhere: there is no such file"):
+        train(config, tmp_path / "run", one)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_or_wrong_file_is_named_and_where_to_get_it(file, tensors, tmp_path):
