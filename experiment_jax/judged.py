@@ -67,6 +67,10 @@ class Bench:
         return self.judge.encode(self.reference.images)
 
     @functools.cached_property
+    def reference_moments(self) -> metrics.Moments:
+        return metrics.moments([self.reference_features])
+
+    @functools.cached_property
     def other_features(self) -> np.ndarray:
         return self.judge.encode(self.other.images)
 
@@ -133,12 +137,11 @@ def _real_images(config: ConfigDict, split: str) -> tuple[Split, Split]:
 
 def measure_real(bench: Bench) -> dict[str, Any]:
     """What the bench itself is: the judge, its accuracy on the reference, and the distance of real images to it."""
-    real = metrics.moments([bench.reference_features])
     return {
         "judge": checkpoints.digest(bench.judge.model.params),
         **{f"witness_{title}": checkpoints.digest(each.model.params) for title, each in bench.witnesses.items()},
         **accuracies(bench, "real", bench.reference.images, bench.reference_features, bench.reference.labels),
-        "fd_floor": metrics.frechet_distance(metrics.moments([bench.other_features]), real),
+        "fd_floor": metrics.frechet_distance(metrics.moments([bench.other_features]), bench.reference_moments),
         "fd_extractor": f"judge of {bench.judge.config.data.name}, {bench.reference_features.shape[1]} features",
     }
 
@@ -160,7 +163,7 @@ def measure_samples(
     results = {
         "num_samples": len(images),
         "protocol": protocol_name(bench.split, len(images)),
-        "fd_gen": metrics.frechet_distance(moments, metrics.moments([bench.reference_features])),
+        "fd_gen": metrics.frechet_distance(moments, bench.reference_moments),
         "kid_gen": metrics.kernel_distance(bench.reference_features, features)[0],
         "precision": precision,
         "recall": recall,
@@ -185,7 +188,7 @@ def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray
     moments = metrics.moments([features])
     results = {
         **accuracies(bench, "recon", recon, features, bench.reference.labels),
-        "fd_recon": metrics.frechet_distance(moments, metrics.moments([bench.reference_features])),
+        "fd_recon": metrics.frechet_distance(moments, bench.reference_moments),
     }
     if samples is not None:
         results["fd_gen_vs_recon"] = metrics.frechet_distance(moments, metrics.moments([samples]))

@@ -131,6 +131,8 @@ def build_bank(
 ) -> dict[str, np.ndarray]:
     """The bank of latents float16 `[N, latent]` with labels int32 `[N]`; see `combine`.
 
+    Its `images` int32 `[N]` say which of the latents given each row is.
+
     Args:
         latents: in any order.
         labels: of them.
@@ -140,7 +142,7 @@ def build_bank(
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels, minlength=num_classes).astype(np.int32)
     starts = (np.cumsum(counts) - counts).astype(np.int32)
-    bank = {"latents": latents[order], "starts": starts, "counts": counts}
+    bank = {"latents": latents[order], "images": order.astype(np.int32), "starts": starts, "counts": counts}
     if k is not None:
         bank["neighbours"] = np.concatenate(
             [

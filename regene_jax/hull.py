@@ -60,9 +60,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             )
         _check_members(config, name, members)
         bank = build_bank(latents[kept], view.labels[kept], context.num_classes, k)
-        # Of which image of the view each row of the bank is: it is sorted by class, stably.
-        images = np.flatnonzero(kept)[np.argsort(view.labels[kept], kind="stable")].astype(np.int32)
-        return {"left_out": left_out, "images": images, **bank}
+        images = np.flatnonzero(kept).astype(np.int32)[bank["images"]]  # among all of the view's
+        return {"left_out": left_out, **bank, "images": images}
 
     def sample(params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
         latents = combine(params[name], weights, keys, condition)

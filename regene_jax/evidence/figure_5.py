@@ -8,7 +8,7 @@ from experiment_jax import data, pictures
 from experiment_jax.judged import Bench
 from experiment_jax.run import Run
 from experiment_jax.stage import stream
-from regene_jax.combinations import sources
+from regene_jax.combinations import combine, sources
 from regene_jax.evidence.numbers import NUMBERS, combining
 from regene_jax.evidence.transitions import pairs, transitions
 from regene_jax.hull import weights_of
@@ -47,8 +47,8 @@ def combined(run: Run) -> tuple[np.ndarray, np.ndarray]:
     frozen, section = run.model.params["hull"], run.config.hull
     labels = np.tile(np.arange(min(run.dataset.num_classes, CLASSES), dtype=np.int32), REPEATS)
     keys = jax.random.split(stream(run.config.seed, "evidence"), len(labels))
-    index, weights = map(np.asarray, sources(frozen, weights_of(section), keys, jnp.asarray(labels)))
-    latents = np.einsum("bn,bnd->bd", weights, np.asarray(frozen["latents"], np.float32)[index])
+    drawn = frozen, weights_of(section), keys, jnp.asarray(labels)
+    latents, (index, weights) = jax.tree.map(np.asarray, (combine(*drawn), sources(*drawn)))
     images = data.view(run.dataset, section.view).images[np.asarray(frozen["images"])[index]]
     overlays = np.rint(np.einsum("bn,bnhwc->bhwc", weights, images)).astype(np.uint8)
     return tuple(images.reshape(REPEATS, -1, *images.shape[1:]) for images in (run.decode(latents), overlays))

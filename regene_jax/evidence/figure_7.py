@@ -19,12 +19,11 @@ def mixing(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarr
     """
     images, labels = bench.reference.images, bench.reference.labels
     recon = run.decode(run.encode(images)).astype(np.float32)
-    real = metrics.moments([bench.reference_features])
     distances, accuracies = [], []
     for ratio in RATIOS:
         mixed = np.rint(ratio * recon + (1 - ratio) * images).astype(np.uint8)
         features = bench.judge.encode(mixed)
-        distances.append(metrics.frechet_distance(metrics.moments([features]), real))
+        distances.append(metrics.frechet_distance(metrics.moments([features]), bench.reference_moments))
         accuracies.append(judged.accuracy(bench, features, labels))
     results = {f"fd_mix_{ratio}": value for ratio, value in zip(RATIOS, distances, strict=True)}
     results |= {f"accuracy_mix_{ratio}": value for ratio, value in zip(RATIOS, accuracies, strict=True)}

@@ -159,8 +159,7 @@ def hull(plant):
         config.hull = sections.hull(weights="ratio", ratio=(1 / 3, 2 / 3))
         config.stages = (*config.stages, "hull")
     bank = build_bank(run.encode(view.images).astype(np.float16), view.labels, 10)
-    images = np.argsort(view.labels, kind="stable").astype(np.int32)
-    return Run(run.workdir, config, run.model.bind(hull={**bank, "images": images}), 0, run.dataset)
+    return Run(run.workdir, config, run.model.bind(hull=bank), 0, run.dataset)
 
 
 def test_where_latents_are_pixels_a_combination_is_the_overlay_of_its_sources(hull):
