@@ -3,7 +3,7 @@
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import durations
+from experiment_jax import durations, settings
 from experiment_jax.errors import UserError
 
 
@@ -22,7 +22,7 @@ def build(section: ConfigDict, total_steps: int) -> optax.GradientTransformation
         step = optax.chain(optax.add_decayed_weights(section.weight_decay), optax.sgd(rate, momentum=section.b1))
     else:
         raise UserError(f"optimiser.name={section.name}: choose adam or sgd")
-    return optax.chain(optax.clip_by_global_norm(section.clip), step) if section.clip else step
+    return step if settings.is_off(section.clip) else optax.chain(optax.clip_by_global_norm(section.clip), step)
 
 
 def _schedule(section: ConfigDict, warmup: int, total: int) -> optax.Schedule:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from experiment_jax import perceptual
+from experiment_jax import perceptual, settings
 from experiment_jax.ssim import ssim
 
 Features = Callable[[jax.Array], list[jax.Array]]  # images -> feature maps [batch, h, w, features]
@@ -33,14 +33,10 @@ def loss(
     """
     terms = {"l1": jnp.mean(jnp.abs(images - decoded))}
     value = weights.l1 * terms["l1"]
-    if _counts(weights.ssim):
+    if not settings.is_off(weights.ssim):
         terms["ssim"] = jnp.mean(ssim(images, decoded))
         value += weights.ssim * (1.0 - terms["ssim"])
-    if _counts(weights.perceptual):
+    if not settings.is_off(weights.perceptual):
         terms["perceptual"] = perceptual.distance(features(images), features(decoded))
         value += weights.perceptual * terms["perceptual"]
     return value, terms
-
-
-def _counts(weight: float | jax.Array) -> bool:
-    return isinstance(weight, jax.Array) or weight != 0

@@ -5,7 +5,6 @@ stands in for it, is the *matcher*'s matter: one file each under `lsdm_jax/match
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import jax
 from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
-from experiment_jax import parallel
+from experiment_jax import parallel, settings
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Samples, Stage, Upstream
 
@@ -54,11 +53,11 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: its model must encode and decode.
 
     Raises:
-        UserError: an unknown matcher, no representation before this stage, a view without labels, or a batch that the
-            classes cannot share.
+        UserError: an unknown matcher, a beta that is not positive, no representation before this stage, a view without
+            labels, or a batch that the classes cannot share.
     """
-    if config.matcher not in MATCHERS:
-        raise UserError(f"matching.matcher={config.matcher}: choose one of {', '.join(MATCHERS)}")
+    settings.check_choice(config, context.name, "matcher", MATCHERS)
+    settings.check_positive(config, context.name, beta="inf")
     if context.model.encode is None or context.model.decode is None:
         raise UserError(
             f"stages: {context.name} needs a stage before it that encodes and decodes, such as representation"
@@ -67,7 +66,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         raise UserError(
             f"{context.name}.view={config.view}: matching needs labels; type --config.{context.name}.view=paired"
         )
-    strata = context.num_classes if math.isinf(config.beta) else None
+    strata = context.num_classes if settings.is_infinite(config.beta) else None
     if strata and config.batch_size % strata:
         nearest = max(round(config.batch_size / strata), 1) * strata
         raise UserError(

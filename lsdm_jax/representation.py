@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, parallel, passes, reconstruction, train_state
+from experiment_jax import optimiser, parallel, passes, reconstruction, settings, train_state
 from experiment_jax.autoencoder import Decoder, Encoder, check_sides
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
@@ -36,9 +36,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         UserError: an unknown kind, a perceptual loss without a stage that provides features, or images whose sides
             cannot be halved often enough.
     """
-    if config.kind != "autoencoder":
-        raise UserError(f"representation.kind={config.kind}: choose autoencoder")
-    if config.perceptual and context.model.features is None:
+    settings.check_choice(config, context.name, "kind", ("autoencoder",))
+    if not settings.is_off(config.perceptual) and context.model.features is None:
         raise UserError(
             f"{context.name}.perceptual={config.perceptual}: needs a stage before it that provides features; "
             f"type --config.{context.name}.perceptual=0"
@@ -84,7 +83,7 @@ class Autoencoder:
     def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         images = batch["images"]
         weights = reconstruction.Weights(self.config.l1, self.config.ssim, self.config.perceptual)
-        features = partial(self.context.model.features, upstream) if self.config.perceptual else None
+        features = None if settings.is_off(weights.perceptual) else partial(self.context.model.features, upstream)
 
         def loss(params, statistics):
             latents = self._apply_encoder(params, images)

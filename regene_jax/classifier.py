@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, passes, train_state
+from experiment_jax import optimiser, passes, settings, train_state
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
@@ -83,8 +83,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         raise UserError(
             f"{context.name}.view={config.view}: a classifier needs labels; type --config.{context.name}.view=paired"
         )
-    if config.activation not in ACTIVATIONS:
-        raise UserError(f"{context.name}.activation={config.activation}: choose one of {', '.join(ACTIVATIONS)}")
+    settings.check_choice(config, context.name, "activation", ACTIVATIONS)
     levels = int(np.log2(min(context.image_shape[:2])))
     if not 1 <= len(config.widths) <= levels:
         fit = str((32, 64, 128, 128, 256, 256, 512)[:levels]).replace(" ", "")

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import passes
+from experiment_jax import passes, settings
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Frozen, Model, Samples, Stage, Upstream
@@ -99,8 +99,7 @@ def _check(config: ConfigDict, context: Context) -> None:
     if n < 2:
         raise UserError(f"{name}.n={n}: a combination has two members or more; type --config.{name}.n=2")
     for setting, known in (("weights", ("uniform", "ratio", "dirichlet")), ("partners", ("random", "neighbours"))):
-        if config[setting] not in known:
-            raise UserError(f"{name}.{setting}={config[setting]}: choose one of {', '.join(known)}")
+        settings.check_choice(config, name, setting, known)
     if config.weights == "ratio" and not _is_convex(config.ratio, n):
         example = str((*[round(1 / n, 2)] * (n - 1), round(1 - (n - 1) * round(1 / n, 2), 2))).replace(" ", "")
         raise UserError(

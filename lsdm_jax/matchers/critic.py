@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, train_state
-from experiment_jax.errors import UserError
+from experiment_jax import optimiser, settings, train_state
 from experiment_jax.stage import Context
 from experiment_jax.train_state import TrainState
 from lsdm_jax.generator import Generator
@@ -127,7 +126,7 @@ def critic_step(
 
 def lift(labels: jax.Array, num_classes: int, beta: float) -> jax.Array:
     """What the critic sees of the condition: one-hot for β = ∞, else βφ(x) = β one-hot(x)/√2; `[batch, classes]`."""
-    return jax.nn.one_hot(labels, num_classes) * (1.0 if math.isinf(beta) else beta / math.sqrt(2.0))
+    return jax.nn.one_hot(labels, num_classes) * (1.0 if settings.is_infinite(beta) else beta / math.sqrt(2.0))
 
 
 def blur(key: jax.Array, points: jax.Array, smoothing: float) -> jax.Array:
@@ -136,7 +135,7 @@ def blur(key: jax.Array, points: jax.Array, smoothing: float) -> jax.Array:
     Between laws blurred alike, W₁ still vanishes only where the laws agree, and few points stand for theirs much better
     (Goldfeld et al. 2020, arXiv 2002.01012): exact W₁ to few points rewards samples that contract towards them.
     """
-    return points + smoothing * jax.random.normal(key, points.shape) if smoothing else points
+    return points if settings.is_off(smoothing) else points + smoothing * jax.random.normal(key, points.shape)
 
 
 def stratified(key: jax.Array, condition: jax.Array, real: jax.Array, generated: jax.Array):
@@ -196,7 +195,7 @@ class Game:
         """The critic's problem at the generator `params`: f as (params, points) -> `[batch]`, and the clouds."""
         noise_key, between_key, *blurs = jax.random.split(key, 4)
         condition = lift(labels, self.context.num_classes, self.config.beta)
-        setting = stratified if math.isinf(self.config.beta) else joint
+        setting = stratified if settings.is_infinite(self.config.beta) else joint
         clouds = latents, self.draw(params, noise_key, labels)
         real, generated = (blur(key, z, self.config.smoothing) for key, z in zip(blurs, clouds, strict=True))
         points, clouds = setting(between_key, condition, real, generated)
@@ -238,12 +237,9 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
     Raises:
         UserError: no critic step, a penalty that is not positive, or a negative smoothing.
     """
-    if config.critic_steps < 1:
-        raise UserError(f"{context.name}.critic_steps={config.critic_steps}: give 1 or more, such as 3")
-    if config.penalty <= 0:
-        raise UserError(f"{context.name}.penalty={config.penalty}: give a positive weight, such as 10.0")
-    if config.smoothing < 0:
-        raise UserError(f"{context.name}.smoothing={config.smoothing}: give 0 or more, such as 1.0")
+    settings.check_at_least(config, context.name, 1, critic_steps=3)
+    settings.check_positive(config, context.name, penalty=10.0)
+    settings.check_at_least(config, context.name, 0, smoothing=1.0)
     descents = (
         optimiser.build(config.optimiser, context.total_steps),
         optimiser.build(config.critic_optimiser, context.total_steps * config.critic_steps),
@@ -255,6 +251,6 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
 
 def batch_weights(labels: jax.Array, class_weights: Any, beta: float) -> jax.Array:
     """w `[batch]`: a stratified batch holds equally many of each class, which weigh p(x); any other is as drawn."""
-    if not math.isinf(beta):
+    if not settings.is_infinite(beta):
         return jnp.full(len(labels), 1.0 / len(labels))
     return jnp.asarray(class_weights)[labels] * len(class_weights) / len(labels)

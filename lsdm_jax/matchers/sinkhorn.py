@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from ott.geometry import costs
 from ott.tools import sinkhorn_divergence
 
-from experiment_jax import optimiser, train_state
+from experiment_jax import optimiser, settings, train_state
 from experiment_jax.stage import Context
 from lsdm_jax.generator import Generator
 from lsdm_jax.matching import Matcher
@@ -96,14 +96,20 @@ def joint(
 
 
 def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher; `config` gives epsilon, beta, max_iterations, threshold, noise_size, width, depth, optimiser."""
+    """The matcher; `config` gives epsilon, beta, max_iterations, threshold, noise_size, width, depth, optimiser.
+
+    Raises:
+        UserError: an epsilon that is not positive, or no iterations.
+    """
+    settings.check_positive(config, context.name, epsilon=2.0)
+    settings.check_at_least(config, context.name, 1, max_iterations=200)
     generator = Generator(config.width, config.depth, context.num_classes, context.model.latent_size)
     descent = optimiser.build(config.optimiser, context.total_steps)
     solver = dict(epsilon=config.epsilon, max_iterations=config.max_iterations, threshold=config.threshold)
     weights = jnp.asarray(context.class_weights)
 
     def distance(generated: jax.Array, latents: jax.Array, labels: jax.Array) -> tuple[jax.Array, Metrics]:
-        if not math.isinf(config.beta):
+        if not settings.is_infinite(config.beta):
             return joint(generated, latents, labels, config.beta, context.num_classes, **solver)
         classes = (context.num_classes, -1, latents.shape[-1])
         return stratified(generated.reshape(classes), latents.reshape(classes), weights, **solver)

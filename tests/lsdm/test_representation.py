@@ -59,7 +59,7 @@ def test_standardising_moves_latents_and_leaves_reconstructions(finished):
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(UserError, match="choose autoencoder"):
+    with pytest.raises(UserError, match="choose one of autoencoder"):
         representation.stage(settings(kind="nonsense"), context())
     with pytest.raises(UserError, match="28x28 images cannot be halved 3 times"):
         representation.stage(settings(widths=(4, 6, 8)), context((28, 28, 1)))
