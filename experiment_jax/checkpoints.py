@@ -58,6 +58,11 @@ class Checkpoints:
         """The steps whose states are complete, ascending."""
         return sorted(self._manager.all_steps())
 
+    def drop_after(self, step: int) -> None:
+        """Deletes the states after `step`."""
+        for later in [each for each in self.steps() if each > step]:
+            self._manager.delete(later)
+
     def chosen(self) -> int | None:
         """The step to freeze: the best where a metric names one, else the latest; None: nothing saved."""
         self.wait()
@@ -125,6 +130,15 @@ def load_finished(workdir: Path, stage: str) -> tuple[PyTree, dict[str, Any]] | 
             path, args=ocp.args.Composite(frozen=ocp.args.StandardRestore(), record=ocp.args.JsonRestore())
         )
     return restored.frozen, restored.record
+
+
+def finished_record(workdir: Path, stage: str) -> dict[str, Any] | None:
+    """The record of a finished stage alone; None where the stage is not finished."""
+    path = _finished_path(workdir, stage)
+    if not path.is_dir():
+        return None
+    with _finished_checkpointer() as checkpointer:
+        return checkpointer.restore(path, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record
 
 
 def digest(tree: PyTree) -> str:

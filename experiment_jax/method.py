@@ -7,9 +7,10 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
-from experiment_jax import data, loop
+from experiment_jax import data
 from experiment_jax.data import UNPAIRED, Dataset, View
 from experiment_jax.errors import UserError
+from experiment_jax.job import Job, plan
 from experiment_jax.stage import Context, Model, Stage
 
 
@@ -46,7 +47,7 @@ def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
             raise UserError(f"stages={config.stages}: the config has no section for a stage {name}; it has {known}")
         section = config[name]
         view = data.view(dataset, section.view)
-        total = loop.plan(section, len(view)).total
+        total = plan(section, len(view)).total
         context = Context(name, dataset.image_shape, dataset.num_classes, weights, total, model, class_counts=counts)
         stage = configs.resolve(section.build)(section, context)
         if stage.update is None and total:
@@ -56,6 +57,6 @@ def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
     return parts
 
 
-def job(part: Part, config: ConfigDict, mesh: Mesh) -> loop.Job:
+def job(part: Part, config: ConfigDict, mesh: Mesh) -> Job:
     """What the loop needs to train `part`."""
-    return loop.Job(part.name, part.stage, part.view, part.section, config.seed, config.data.flips, mesh)
+    return Job(part.name, part.stage, part.view, part.section, config.seed, config.data.flips, mesh)

@@ -35,6 +35,8 @@ class Recorder:
         done: int | None,
         checkpoints: Checkpoints,
         watch: Callable[[PyTree], tuple[dict[str, float], Mapping[str, np.ndarray]]],
+        *,
+        bar: bool = True,
     ) -> None:
         """
         Args:
@@ -44,12 +46,14 @@ class Recorder:
             done: the step that was restored; None: a fresh start.
             checkpoints: of this stage.
             watch: state -> validation metrics and pictures.
+            bar: whether to show the progress.
         """
         self._name, self._workdir = name, Path(workdir)
         self._checkpoints, self._watch = checkpoints, watch
         self._validation: dict[str, float] = {}
         self._writer = MetricsWriter(workdir, name, -1 if done is None else done)
-        self._bar = tqdm(total=total, initial=done or 0, desc=name, unit="step", mininterval=1.0, dynamic_ncols=True)
+        look = dict(unit="step", mininterval=1.0, dynamic_ncols=True, disable=not bar)
+        self._bar = tqdm(total=total, initial=done or 0, desc=name, **look)
 
     def advance(self, step: int) -> None:
         """Moves the progress bar."""

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from experiment_jax import UserError, durations, load_config, loop
+from experiment_jax import UserError, durations, load_config
 from experiment_jax import config as configs
+from experiment_jax.job import Plan, plan
 
 DIGITS = "configs/lsdm_digits.py"
 
@@ -123,13 +124,13 @@ def test_setting_one_unit_replaces_another(example):
 def test_two_units_at_once_are_refused(example):
     config = load_config(example, {"only.steps": "7", "only.epochs": "2"})
     with pytest.raises(UserError, match="exactly one of steps, epochs, examples"):
-        loop.plan(config.only, 100)
+        plan(config.only, 100)
 
 
 def test_no_unit_is_refused(example):
     config = load_config(example, {"only.epochs": "None"})
     with pytest.raises(UserError, match="exactly one of"):
-        loop.plan(config.only, 100)
+        plan(config.only, 100)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_no_unit_is_refused(example):
 )
 def test_negative_durations_and_empty_batches_are_refused(example, key, value):
     with pytest.raises(UserError, match=f"{key.partition('.')[2]}={value}"):
-        loop.plan(load_config(example, {key: value}).only, 100)
+        plan(load_config(example, {key: value}).only, 100)
 
 
 @pytest.mark.parametrize(
@@ -176,9 +177,9 @@ def test_what_divides_is_not_rounded(batch, count, percent):
 
 def test_cadences_are_whole_dispatches():
     config = load_config(DIGITS, {"matching.steps": 21, "matching.steps_per_dispatch": 3, "matching.log_steps": 4})
-    assert loop.plan(config.matching, 100) == loop.Plan(total=21, log=6, checkpoint=6, dispatch=3)
+    assert plan(config.matching, 100) == Plan(total=21, log=6, checkpoint=6, dispatch=3)
     with pytest.raises(UserError, match="steps_per_dispatch=3"):
-        loop.plan(load_config(DIGITS, {"matching.steps": 20, "matching.steps_per_dispatch": 3}).matching, 100)
+        plan(load_config(DIGITS, {"matching.steps": 20, "matching.steps_per_dispatch": 3}).matching, 100)
 
 
 def test_config_json_gives_the_config_back():

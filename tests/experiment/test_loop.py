@@ -22,6 +22,7 @@ from experiment_jax import (
     train_state,
 )
 from experiment_jax.data import View
+from experiment_jax.job import Job, plan
 from experiment_jax.run_directory import read_metrics
 from experiment_jax.stage import Stage
 
@@ -73,7 +74,7 @@ def job(devices=1, steps=STEPS, strata=None, flips=False, inputs=None, images=IM
     )
     stage = linear(section, steps, strata, inputs)
     mesh = parallel.mesh(jax.devices()[:devices])
-    return loop.Job("linear", stage, View(images, labels), section, 7, flips, mesh)
+    return Job("linear", stage, View(images, labels), section, 7, flips, mesh)
 
 
 def nothing(state, upstream):
@@ -349,4 +350,4 @@ def test_a_profile_is_traced_over_its_steps_and_changes_nothing(tmp_path):
 
 def test_a_profile_is_two_steps():
     with pytest.raises(UserError, match=r"as in \(100,110\)"):
-        loop.plan(job(profile=(1, 2, 3)).section, 31)
+        plan(job(profile=(1, 2, 3)).section, 31)

@@ -1,0 +1,124 @@
+"""Finished stages of other runs: those that a section names (`from_run`), and those of runs beside this one.
+
+A stage is known by its *identity*, a hash of everything that decides what its training ends in: its settings, the
+images and labels that it sees, the seed, and the stages before it. Of two runs that share a stage to the last setting
+the second takes it from the first.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from experiment_jax import checkpoints, run_directory, sources
+from experiment_jax import config as configs
+from experiment_jax.data import Dataset, View
+from experiment_jax.errors import UserError
+from experiment_jax.job import Job
+from experiment_jax.stage import Frozen, PyTree
+
+Finished = tuple[Frozen, dict[str, Any]]  # what a stage froze, and its record
+
+
+def identity(job: Job, dataset: Dataset, upstream: Mapping[str, str]) -> str:
+    """Twelve hexadecimal digits that two trainings share if they end in the same stage.
+
+    Args:
+        job: the training.
+        dataset: whose validation images count where they choose the checkpoint.
+        upstream: digests of the stages before it, by name.
+    """
+    settings = configs.flat(job.section)
+    del settings["from_run"]
+    seen = [content(job.view)]
+    if job.section.best:
+        seen.append(content(View(dataset.validation.images, dataset.validation.labels)))
+    decisive = [job.name, settings, job.seed, job.flips, seen, sorted(upstream.items())]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def content(view: View) -> str:
+    """A digest of the images and labels of a view, in their order."""
+    return checkpoints.digest({"images": view.images, "labels": view.labels})
+
+
+def beside(workdirs: Sequence[Path], name: str, identity: str) -> Finished | None:
+    """The finished stage of that identity from the first of the run directories that holds it; None: none does."""
+    for workdir in workdirs:
+        record = checkpoints.finished_record(workdir, name)
+        if record and record.get("identity") == identity:
+            frozen, record = checkpoints.load_finished(workdir, name)
+            return frozen, {"from_run": str(Path(workdir).absolute()), **record}
+    return None
+
+
+def named(jobs: Sequence[Job], workdir: Path, images: ConfigDict) -> dict[str, Finished]:
+    """The finished stages that sections take from other runs, checked against what this config would train.
+
+    A stage that was taken already stays as it was taken, and its source must not have changed since. `images` is the
+    config's data section.
+
+    Raises:
+        UserError: no such run or stage, other images, parameters of other names or shapes, an upstream or an identity
+            that differs.
+    """
+    taken: dict[str, Finished] = {}
+    for each in jobs:
+        source = each.section.from_run
+        if not source:
+            continue
+        setting = f"--config.{each.name}.from_run={source}"
+        kept = checkpoints.load_finished(workdir, each.name)
+        if kept and not (Path(source) / "finished" / each.name).is_dir():
+            taken[each.name] = kept
+            continue
+        run_directory.read_config(Path(source))
+        found = checkpoints.load_finished(Path(source), each.name)
+        if found is None:
+            raise UserError(
+                f"{setting}: the stage {each.name} is not finished there; finish that run, or leave from_run out"
+            )
+        frozen, record = found
+        _check_same_images(setting, record["data"], images)
+        if kept and kept[1]["digest"] != record["digest"]:
+            raise UserError(f"{setting}: is not the stage that this run began with; choose another --workdir")
+        earlier = {name: record["digest"] for name, (_, record) in taken.items()}
+        if record["upstream"] != earlier:
+            needed = ", ".join(record["upstream"]) or "none"
+            raise UserError(f"{setting}: was trained on other stages; take these from the same run: {needed}")
+        expected = each.stage.averaged(each.abstract_state({name: value for name, (value, _) in taken.items()}))
+        differences = _differences(expected, frozen["params"])
+        if differences:
+            raise UserError(
+                f"{setting}: does not fit this config: {'; '.join(differences[:3])}; use the settings of that run"
+            )
+        taken[each.name] = (frozen, {**record, "from_run": str(Path(source).absolute())})
+    return taken
+
+
+def _check_same_images(setting: str, there: Mapping[str, Any], here: ConfigDict) -> None:
+    """Raises UserError where a stage saw other images; which of them had labels, or were held out, may differ."""
+    for key in ("name", "crop", "size"):
+        was, now = there.get(key), here[key]
+        same = sources.title(was) == sources.title(now) if key == "name" else was == now
+        if not same:
+            raise UserError(f"{setting}: was trained on images of data.{key}={was}; type --config.data.{key}={was}")
+
+
+def _differences(expected: PyTree, found: PyTree) -> list[str]:
+    """Names and shapes in which two pytrees of parameters differ."""
+
+    def shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
+
+    want, have = shapes(expected), shapes(found)
+    return [
+        f"{name} {want.get(name, 'absent')} here, {have.get(name, 'absent')} there"
+        for name in sorted(want.keys() | have.keys())
+        if want.get(name) != have.get(name)
+    ]
