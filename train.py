@@ -1,24 +1,61 @@
-"""Trains a config: python train.py --config configs/NAME.py[:VARIANT] [--config.a.b=VALUE ...] --workdir DIR"""
+"""Trains a config: python train.py --config configs/NAME.py[:VARIANT] [--config.a.b=VALUE ...] --workdir DIR
 
+With --sweep or --seeds it trains several runs, each in a directory of its own under DIR.
+"""
+
+import argparse
 import sys
+from collections.abc import Mapping
 
-from experiment_jax import Stopped, command_line, load_config, train
+from experiment_jax import Stopped, command_line, load_config, sweep, train
 
 
 def main() -> int | None:
     parser = command_line.Parser(__doc__)
     parser.add_argument("--config", required=True, help="a config file and, after a colon, one of its variants")
     parser.add_argument("--workdir", required=True, help="the run's directory; an interrupted run goes on from there")
+    parser.add_argument(
+        "--sweep", action="store_true", help="train each member of the config's sweep(), finished ones left alone"
+    )
+    parser.add_argument(
+        "--seeds", type=command_line.count, metavar="K", help="train each member, or the config, with K seeds"
+    )
+    parser.add_argument("--sweep_list", action="store_true", help="print one command line a member, and train nothing")
+    parser.add_argument(
+        "--sweep_index", type=int, metavar="I", help="train member I only, counted from 0, as in a cluster's array job"
+    )
+    parser.add_argument(
+        "--sweep_together",
+        action="store_true",
+        help="train members that differ in seeds and weights alone in one program",
+    )
     arguments, overrides = command_line.split_overrides(sys.argv[1:])
     flags = parser.parse_args(arguments)
-
-    config = load_config(flags.config, overrides)
+    several = flags.sweep or flags.seeds or flags.sweep_list or flags.sweep_index is not None or flags.sweep_together
     try:
-        train(config, flags.workdir)
+        return _train_several(flags, overrides) if several else _train_one(flags, overrides)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 130
+
+
+def _train_one(flags: argparse.Namespace, overrides: Mapping[str, str]) -> None:
+    train(load_config(flags.config, overrides), flags.workdir)
     print(f"finished: {flags.workdir}; look at it with: python eval.py --workdir {flags.workdir}", file=sys.stderr)
+
+
+def _train_several(flags: argparse.Namespace, overrides: Mapping[str, str]) -> int | None:
+    members = flags.sweep or flags.seeds is None  # --seeds alone: of the config itself
+    plan = sweep.plan(flags.config, overrides, flags.workdir, seeds=flags.seeds, members=members)
+    if flags.sweep_list:
+        print("\n".join(sweep.command_lines(plan, [arg for arg in sys.argv if arg != "--sweep_list"])))
+        return None
+    if flags.sweep_together and flags.sweep_index is not None:
+        raise sweep.UserError("--sweep_index: trains one member, --sweep_together all; leave one of them out")
+    failed = sweep.train_together(plan) if flags.sweep_together else sweep.train_members(plan, flags.sweep_index)
+    advice = f"look at them with: python eval.py --workdir {flags.workdir} --sweep"
+    print(f"{len(failed)} failed ({', '.join(failed)}); {advice}" if failed else f"finished; {advice}", file=sys.stderr)
+    return 1 if failed else None
 
 
 if __name__ == "__main__":

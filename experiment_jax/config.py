@@ -2,6 +2,7 @@
 
 A config file defines `get_config()` and, where it has any, `VARIANTS`: named dictionaries of overrides, such as
 `{"smoke": {"matching.steps": 2}}`. `configs/NAME.py:smoke` takes one of them; overrides on the command line come last.
+It may also define `sweep()`, the members of a sweep: see `experiment_jax.sweep`.
 """
 
 import ast
@@ -34,14 +35,7 @@ def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
     Raises:
         UserError: no such file, variant or key, or a value of the wrong type.
     """
-    path, _, variant = str(spec).partition(":")
-    file = next((p for p in (Path(path), PROJECT / path) if p.is_file()), None)
-    if file is None:
-        known = ", ".join(sorted(f"configs/{p.name}" for p in (PROJECT / "configs").glob("*.py")))
-        raise UserError(f"--config {spec}: there is no file {path}; choose one of {known}")
-    module = runpy.run_path(str(file))
-    if "get_config" not in module:
-        raise UserError(f"--config {spec}: {path} defines no get_config()")
+    path, variant, module = _run(spec)
     config = module["get_config"]()
     variants = module.get("VARIANTS", {})
     if variant and variant not in variants:
@@ -51,6 +45,32 @@ def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
     if config.seed < 0:
         raise UserError(f"--config.seed={config.seed}: a seed is 0 or more, as in --config.seed=0")
     return config.lock()
+
+
+def sweep(spec: str) -> list[Any]:
+    """What `sweep()` of the config file yields; see `experiment_jax.sweep`.
+
+    Raises:
+        UserError: no such file, or one without a sweep.
+    """
+    path, _, module = _run(spec)
+    if "sweep" not in module:
+        raise UserError(f"--config {spec}: {path} defines no sweep(); leave --sweep out, or type --seeds 3")
+    found = module["sweep"]()
+    return list(found.items() if isinstance(found, Mapping) else found)
+
+
+def _run(spec: str) -> tuple[str, str, dict[str, Any]]:
+    """The path and the variant that `PATH.py[:VARIANT]` names, and what the file defines."""
+    path, _, variant = str(spec).partition(":")
+    file = next((p for p in (Path(path), PROJECT / path) if p.is_file()), None)
+    if file is None:
+        known = ", ".join(sorted(f"configs/{p.name}" for p in (PROJECT / "configs").glob("*.py")))
+        raise UserError(f"--config {spec}: there is no file {path}; choose one of {known}")
+    module = runpy.run_path(str(file))
+    if "get_config" not in module:
+        raise UserError(f"--config {spec}: {path} defines no get_config()")
+    return path, variant, module
 
 
 def override(config: ConfigDict, overrides: Mapping[str, Any]) -> None:

@@ -35,6 +35,11 @@ class Desk(NamedTuple):
     watch: Callable[[PyTree], tuple[dict[str, float], Mapping[str, np.ndarray]]]
 
 
+def desk(workdir: Path, watch: Watch, upstream: Upstream) -> Desk:
+    """The desk of a run whose stages before this one are `upstream`."""
+    return Desk(workdir, lambda state: watch(state, upstream))
+
+
 def train(job: Job, upstream: Upstream, workdir: Path, watch: Watch) -> tuple[PyTree, int]:
     """Trains one stage to the end of its plan, from its latest checkpoint where there is one.
 
@@ -57,7 +62,7 @@ def train(job: Job, upstream: Upstream, workdir: Path, watch: Watch) -> tuple[Py
     program = programs.single(job, upstream)
     if not plan(job.section, len(job.view)).total:
         return program.initial(), 0
-    [outcome] = train_all(program, [Desk(workdir, lambda state: watch(state, upstream))])
+    [outcome] = train_all(program, [desk(workdir, watch, upstream)])
     return outcome
 
 

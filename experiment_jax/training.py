@@ -92,6 +92,10 @@ class Prepared:
         for change in self.changes:
             log.info("continuing with %s", change)
 
+    def job(self, name: str) -> Job:
+        """What the loop needs to train a stage."""
+        return next(job for job in self.jobs if job.name == name)
+
     def found(self, name: str, upstream: Upstream) -> Frozen | None:
         """The stage where it need not be trained: taken, finished already, or finished in a run beside this one."""
         finished = checkpoints.load_finished(self.workdir, name)
@@ -111,8 +115,7 @@ class Prepared:
 
     def identity(self, name: str, upstream: Upstream) -> str:
         """What the stage will be; see `reuse.identity`."""
-        job = next(job for job in self.jobs if job.name == name)
-        return reuse.identity(job, self.dataset, digests(upstream))
+        return reuse.identity(self.job(name), self.dataset, digests(upstream))
 
     def watch(self, name: str) -> loop.Watch:
         """The watcher of a stage; see `experiment_jax.watch`."""
