@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from experiment_jax import UserError, command_line, load_config, load_run
+from experiment_jax import UserError, command_line, load_config, load_run, sweep
 from experiment_jax.evaluation import evaluate_images, read_images, save_samples, summary
 
 
@@ -27,12 +27,17 @@ def main() -> None:
     parser.add_argument(
         "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
     )
+    parser.add_argument("--sweep", action="store_true", help="evaluate the members of the sweep in DIR")
+    parser.add_argument("--by", metavar="METRIC", help="with --sweep: what says which is best; by default fd_gen")
     parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
     parser.add_argument("--config", help="with --images: the config whose data set, judge and protocol count")
     flags = parser.parse_args()
     if (flags.workdir is None) == (flags.images is None) or (flags.images is None) != (flags.config is None):
         raise UserError("give --workdir DIR, or --images NPZ|DIR with --config configs/NAME.py")
-    print(json.dumps(_judge_images(flags) if flags.images else _evaluate(flags)))
+    if flags.by and not flags.sweep:
+        raise UserError("--by: chooses among the members of a sweep; type --sweep too")
+    evaluate = _judge_images if flags.images else _evaluate_sweep if flags.sweep else _evaluate
+    print(json.dumps(evaluate(flags)))
 
 
 def _evaluate(flags: argparse.Namespace) -> dict:
@@ -48,6 +53,16 @@ def _evaluate(flags: argparse.Namespace) -> dict:
         save_samples(run, flags.save_samples)
     print(summary(run, metrics), file=sys.stderr)
     return metrics
+
+
+def _evaluate_sweep(flags: argparse.Namespace) -> dict:
+    for name in ("step", "evidence", "save_samples"):
+        if getattr(flags, name) is not None:
+            raise UserError(f"--{name}: is of one run; evaluate a member by itself, or leave it out")
+    options = dict(protocol=flags.protocol, num_samples=flags.num_samples, with_cas=flags.cas)
+    best = sweep.evaluate(flags.workdir, flags.by or "fd_gen", **options)
+    print(f"best by {best['by']}: {best['name']}; the table: {flags.workdir}/sweep.html", file=sys.stderr)
+    return best
 
 
 def _judge_images(flags: argparse.Namespace) -> dict:

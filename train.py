@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from experiment_jax import Stopped, command_line, load_config, sweep, train
+from experiment_jax import Stopped, UserError, command_line, load_config, sweep, train
 
 
 def main() -> int | None:
@@ -51,7 +51,7 @@ def _train_several(flags: argparse.Namespace, overrides: Mapping[str, str]) -> i
         print("\n".join(sweep.command_lines(plan, [arg for arg in sys.argv if arg != "--sweep_list"])))
         return None
     if flags.sweep_together and flags.sweep_index is not None:
-        raise sweep.UserError("--sweep_index: trains one member, --sweep_together all; leave one of them out")
+        raise UserError("--sweep_index: trains one member, --sweep_together all; leave one of them out")
     failed = sweep.train_together(plan) if flags.sweep_together else sweep.train_members(plan, flags.sweep_index)
     advice = f"look at them with: python eval.py --workdir {flags.workdir} --sweep"
     print(f"{len(failed)} failed ({', '.join(failed)}); {advice}" if failed else f"finished; {advice}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """LSDM on scikit-learn's 8×8 digits, label-conditional; the first thing a newcomer runs.
 
     make train
+    python train.py --config configs/lsdm_digits.py --workdir runs/digits_sweep --sweep      # matchers × ε
 
 2 CPU cores: 136 s from a fresh clone, with installation and the judge's training. Accuracy of 450 samples 0.989, spread
 0.876, latent W₁ 0.998 of its floor; with 100 labels (`:few`) 0.993, 0.930 and 1.126.
@@ -26,6 +27,13 @@ def get_config():
         width=256,
     )
     return config
+
+
+def sweep():
+    """Matchers × ε, on one representation."""
+    for epsilon in (0.5, 1.0, 2.0, 5.0, 10.0):
+        yield f"sinkhorn-{epsilon:g}", {"matching.matcher": "sinkhorn", "matching.epsilon": epsilon}
+    yield "critic", sections.CRITIC
 
 
 VARIANTS = {

@@ -72,7 +72,7 @@ def evaluate(
 def _measure(run: Run, bench: Bench, labels: np.ndarray, seed: int) -> tuple[dict[str, Any], Samples | None]:
     """All that is measured by default, and the samples, where the run samples."""
     results = {"method": run.config.method, "dataset": run.config.data.name, "step": run.step}
-    results |= judged.measure_real(bench)
+    results |= {"protocol": judged.protocol_name(bench.split, len(labels))} | judged.measure_real(bench)
     real = run.encode(bench.reference.images)
     results |= representation_metrics(run, bench, real)
     samples, features = None, None

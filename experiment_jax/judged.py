@@ -188,6 +188,7 @@ def measure_reconstructions(bench: Bench, recon: np.ndarray, samples: np.ndarray
     moments = metrics.moments([features])
     results = {
         **accuracies(bench, "recon", recon, features, bench.reference.labels),
+        "mae_recon": float(np.mean(np.abs(recon.astype(np.float32) - bench.reference.images)) / 127.5),
         "fd_recon": metrics.frechet_distance(moments, bench.reference_moments),
     }
     if samples is not None:

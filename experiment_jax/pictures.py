@@ -63,6 +63,11 @@ def alternate(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:
     return pairs.reshape(-1, *shape[1:])
 
 
+def read(path: Path) -> np.ndarray:
+    """A picture that `save` wrote: uint8 `[height, width, 3]`."""
+    return np.asarray(Image.open(path))
+
+
 def save(path: Path, picture: np.ndarray) -> None:
     """Writes a PNG, at once or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from experiment_jax.stage import Batch, PyTree, Upstream
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What is compiled for one job, or for several that train together (`experiment_jax.together`).
+    """What is compiled for one job, or for several that train together (`experiment_jax.sweep.together`).
 
     Attributes:
         jobs: one a member.

@@ -1,8 +1,8 @@
 """Checks of the settings that a stage's factory reads, in the words of the person who types them.
 
 A number may be an argument of the compiled program in place of a constant, where members of a sweep that differ in it
-train together (`experiment_jax.together`). Such a number was checked when each member was built by itself; no check
-looks at it again, and `is_off` does not call it zero.
+train together (`experiment_jax.sweep.together`). Such a number was checked when each member was built by itself; no
+check looks at it again, and `is_off` does not call it zero.
 """
 
 import math

@@ -24,6 +24,14 @@ SINKHORN = {
     "matching.optimiser.b1": 0.9,
 }
 
+# And the other way round, in a recipe made for `sinkhorn`.
+CRITIC = {
+    "matching.matcher": "critic",
+    "matching.batch_size": 250,
+    "matching.optimiser.learning_rate": 5e-4,
+    "matching.optimiser.b1": 0.0,
+}
+
 
 def perceptual(**own: Any) -> ConfigDict:
     """The stage whose features the perceptual loss uses; see `experiment_jax.perceptual`."""

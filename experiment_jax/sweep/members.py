@@ -21,10 +21,11 @@ import jax
 from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
-from experiment_jax import data, run_directory, together
+from experiment_jax import data, run_directory
 from experiment_jax.data import Dataset
 from experiment_jax.errors import UserError
 from experiment_jax.record import Stopped
+from experiment_jax.sweep import together
 from experiment_jax.training import prepare, train
 
 log = logging.getLogger(__name__)
@@ -219,7 +220,7 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
 
 
 def train_together(sweep: Sweep, devices: Sequence[jax.Device] | None = None) -> list[str]:
-    """Trains all members in one program, see `experiment_jax.together`; otherwise as `train_members`.
+    """Trains all members in one program, see `experiment_jax.sweep.together`; otherwise as `train_members`.
 
     Raises:
         UserError: the members differ in more than one program can hold; nothing was written.

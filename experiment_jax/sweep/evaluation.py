@@ -1,0 +1,140 @@
+"""Evaluation of a sweep: its members measured, gathered to one row each, and the best by a metric.
+
+`DIR/sweep.csv` is for programs, `DIR/sweep.html` for a browser. Times are left out of both: a sweep that was
+interrupted ends with the same table as one that was not.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiment_jax import checkpoints, judged, pictures, run_directory
+from experiment_jax.errors import UserError
+from experiment_jax.run import Run, load_run
+from experiment_jax.sweep import members as members_
+from experiment_jax.sweep import page
+from experiment_jax.sweep.members import Member, Sweep
+from experiment_jax.sweep.table import Row, badness, to_csv
+
+log = logging.getLogger(__name__)
+TIMES = ("seconds", "cas_seconds", "images_per_second")
+
+
+def evaluate(
+    workdir: str | Path,
+    by: str = "fd_gen",
+    *,
+    protocol: str | None = None,
+    num_samples: int | None = None,
+    with_cas: bool = False,
+) -> dict[str, Any]:
+    """Evaluates what is not yet evaluated like this, writes sweep.csv and sweep.html.
+
+    Args:
+        workdir: the sweep's directory.
+        by: the metric that says which member is best.
+        protocol: see `experiment_jax.evaluation.evaluate`, as for the rest.
+        num_samples: N, in place of the protocol's.
+        with_cas: train a classifier on each member's samples too.
+
+    Returns:
+        The best member: `name`, `workdir`, `by`, `runs`, what the sweep sets in it, and its metrics.
+
+    Raises:
+        UserError: there is no sweep, none of its members is finished, or none has that metric.
+    """
+    found = members_.read(workdir)
+    options = dict(protocol=protocol, num_samples=num_samples, with_cas=with_cas)
+    groups: dict[str, list[Member]] = {}
+    for member in found.members:
+        groups.setdefault(member.group, []).append(member)
+    rows = [_row(found, name, members, options) for name, members in groups.items()]
+    measured = [row for row in rows if by in row.metrics]
+    known = sorted({name for row in rows for name in row.metrics})
+    if known and not measured:
+        raise UserError(f"--by {by}: no member has that metric; choose one of {', '.join(known)}")
+    best = min(measured, key=lambda row: badness(by, row.metrics[by]), default=None)
+    run_directory.write_text(found.workdir / "sweep.csv", to_csv(rows))
+    run_directory.write_text(found.workdir / "sweep.html", page.page(found.spec, rows, by, best))
+    log.info("wrote %s and sweep.html", found.workdir / "sweep.csv")
+    if best is None:
+        raise UserError(f"--workdir {workdir}: none of its members is measured; {workdir}/sweep.html says why")
+    head = {"name": best.name, "workdir": str(best.workdir), "by": by, "runs": best.runs}
+    return {**head, **best.settings, **best.metrics}
+
+
+def _row(found: Sweep, name: str, members: Sequence[Member], options: Mapping[str, Any]) -> Row:
+    """One row, its members evaluated where they are not."""
+    measured, problems, picture = [], [], None
+    for member in members:
+        try:
+            metrics, drawn = measure(found, member, **options)
+        except UserError as error:
+            problems.append(f"{member.name}: {error}" if len(members) > 1 else str(error))
+            continue
+        measured.append(metrics)
+        picture = drawn if picture is None else picture
+        jax.clear_caches()
+    settings = {key: value for key, value in members[0].overrides.items() if len(members) == 1 or key != "seed"}
+    names = [key for key in (measured[0] if measured else ()) if all(key in each for each in measured)]
+    values = {key: np.array([each[key] for each in measured], np.float64) for key in names}
+    count = len(measured)
+    errors = {key: float(np.std(v, ddof=1) / math.sqrt(count)) for key, v in values.items() if count > 1}
+    means = {key: float(np.mean(v)) for key, v in values.items()}
+    return Row(name, settings, found.directory(members[0]), means, errors, count, problems, picture)
+
+
+def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, float], np.ndarray]:
+    """The numbers of a member's evaluation and its picture row, made now where they are not there.
+
+    Args:
+        found: the sweep.
+        member: one of its members.
+        options: see `evaluate`.
+
+    Raises:
+        UserError: the member failed, or is not finished.
+    """
+    workdir, failure = found.directory(member), found.failure(member)
+    if failure.is_file():
+        raise UserError(f"failed: {failure.read_text().strip()}")
+    config = found.config(member)
+    record = checkpoints.finished_record(workdir, config.stages[-1])
+    if record is None:
+        raise UserError("not trained to the end yet")
+    folder = workdir / "eval" / str(record["step"])
+    metrics, picture = folder / "metrics.json", folder / "row.png"
+    before = json.loads(metrics.read_text()) if metrics.is_file() else {}
+    fits = _fits(before, config.evaluation.protocol, **options)
+    if not (fits and picture.is_file()):
+        log.info("evaluating %s", member.name)
+        run = load_run(workdir)
+        before = before if fits else run.evaluate(**options)
+        pictures.save(picture, row_picture(run))
+    numbers = {key: value for key, value in before.items() if isinstance(value, int | float) and key not in TIMES}
+    return numbers, pictures.read(picture)
+
+
+def _fits(metrics: Mapping[str, Any], default: str, *, protocol: str | None, num_samples: int | None, with_cas: bool):
+    """Whether an evaluation's metrics are those that would be measured now."""
+    split, count = judged.parse_protocol(protocol or default)
+    asked = judged.protocol_name(split, num_samples or count)
+    return metrics.get("protocol") == asked and ("cas" in metrics or not with_cas or "fd_gen" not in metrics)
+
+
+def row_picture(run: Run) -> np.ndarray:
+    """One row of images of a run, drawn from the same keys as that of every other run of its seed.
+
+    Two samples of each of the first ten classes; of a run that does not sample, reconstructions under their originals.
+    """
+    if run.model.sample is None:
+        originals = run.test.images[:20]
+        return pictures.grid(pictures.alternate(originals, run.decode(run.encode(originals)), 20))
+    labels = np.repeat(np.arange(min(run.dataset.num_classes, 10), dtype=np.int32), 2)
+    return pictures.grid(run.sample(labels).images[None])

@@ -1,0 +1,148 @@
+"""sweep.html: one file with everything in it, a table that sorts, a plot a setting and a row of pictures a member."""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from experiment_jax import plots
+from experiment_jax.sweep.table import Row, best_of, metrics_of, settings_of
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+  body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 76rem; color: #222; }}
+  h1 {{ font-size: 1.3rem; overflow-wrap: anywhere; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
+  .scroll {{ overflow-x: auto; }}
+  table {{ border-collapse: collapse; white-space: nowrap; font-variant-numeric: tabular-nums; }}
+  th, td {{ padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right; }}
+  th:first-child, td:first-child {{ text-align: left; position: sticky; left: 0; background: #fff; }}
+  th button {{ all: unset; cursor: pointer; font-weight: 600; }} th button:focus-visible {{ outline: 2px solid; }}
+  th[aria-sort=ascending] button::after {{ content: " ▲"; }} th[aria-sort=descending] button::after {{ content: " ▼"; }}
+  .best {{ font-weight: 700; background: #e3f1e3; }} .chosen td:first-child {{ background: #e3f1e3; }}
+  .problem {{ color: #a02020; white-space: normal; text-align: left; min-width: 18rem; }}
+  .plots {{ display: flex; flex-wrap: wrap; gap: 1rem; }} img {{ max-width: 100%; }}
+  figure {{ margin: 0 0 1rem; }} figcaption {{ overflow-wrap: anywhere; }} .row img {{ image-rendering: pixelated; }}
+</style>
+<h1>{title}</h1>
+<p>{summary}</p>
+<div class="scroll"><table>
+<thead><tr>{head}</tr></thead>
+<tbody>
+{body}
+</tbody></table></div>
+<p>The best of a column is marked. A click on its name sorts by it.</p>
+<h2>{by} by setting</h2>
+<div class="plots">{plots}</div>
+<h2>Pictures, from the same keys</h2>
+{pictures}
+<script>
+  const table = document.querySelector("table");
+  const order = (a, b) => isNaN(a) || isNaN(b) ? String(a).localeCompare(b) : a - b;
+  table.querySelectorAll("th").forEach((th, column) => th.addEventListener("click", () => {{
+    const down = th.getAttribute("aria-sort") === "ascending";
+    table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
+    th.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const value = row => row.cells[column].dataset.value;
+    const rows = [...table.tBodies[0].rows].sort((a, b) =>
+      value(a) === "" || value(b) === "" ? (value(a) === "") - (value(b) === "")
+      : (down ? -1 : 1) * order(value(a), value(b)));
+    table.tBodies[0].append(...rows);
+  }}));
+</script>
+</html>
+"""
+
+
+def page(spec: str, rows: Sequence[Row], by: str, best: Row | None) -> str:
+    """The page.
+
+    Args:
+        spec: the config that was swept.
+        rows: of the table.
+        by: the chosen metric.
+        best: the best row by it; None: nothing was measured.
+    """
+    settings, metrics, winners = settings_of(rows), sorted(metrics_of(rows), key=lambda key: key != by), best_of(rows)
+    columns = ["name", *settings, "runs", *metrics, *(["problems"] if any(row.problems for row in rows) else [])]
+    body = []
+    for row in rows:
+        cells = [_cell(row.name), *(_cell(row.settings.get(key, "")) for key in settings), _cell(row.runs)]
+        cells += [_metric(row, key, winners) for key in metrics]
+        cells += [_cell("; ".join(row.problems), "problem")] if columns[-1] == "problems" else []
+        body.append(f"<tr{' class=chosen' if row is best else ''}>{''.join(cells)}</tr>")
+    summary = f"{len(rows)} members. "
+    if best is not None:
+        summary += f"Best by {by}: {best.name}, {_number(best.metrics[by])}{_error(best, by)}."
+    pictures = [
+        f'<figure class="row"><figcaption>{_text(row.name)}</figcaption>{_image(row.picture, row.name)}</figure>'
+        for row in rows
+        if row.picture is not None
+    ]
+    return PAGE.format(
+        title=f"Sweep of {_text(spec)}",
+        summary=_text(summary),
+        head="".join(f"<th><button>{_text(column)}</button></th>" for column in columns),
+        body="\n".join(body),
+        by=_text(by),
+        plots="".join(_image(plot(rows, key, by), f"{by} by {key}") for key in settings if best is not None),
+        pictures="\n".join(pictures),
+    )
+
+
+def plot(rows: Sequence[Row], key: str, by: str) -> np.ndarray:
+    """The metric `by` of each row against its setting `key`, with standard errors: uint8 `[height, width, 3]`."""
+    points = [row for row in rows if key in row.settings and by in row.metrics]
+    values = [row.settings[key] for row in points]
+    figure = plots.figure(4.0, 3.0)
+    axes = figure.subplots()
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if numeric and values and min(values) > 0 and max(values) >= 10 * min(values) and math.isfinite(max(values)):
+        axes.set_xscale("log")
+    x = values if numeric else [str(value) for value in values]
+    axes.errorbar(
+        x, [row.metrics[by] for row in points], [row.errors.get(by, 0.0) for row in points], fmt="o", capsize=3
+    )
+    axes.set_xlabel(key)
+    axes.set_ylabel(by)
+    axes.grid(alpha=0.3)
+    return plots.image(figure)
+
+
+def _metric(row: Row, key: str, winners: Mapping[str, str]) -> str:
+    if key not in row.metrics:
+        return _cell("")
+    value = row.metrics[key]
+    return _cell(value, "best" if winners.get(key) == row.name else "", f"{_number(value)}{_error(row, key)}")
+
+
+def _error(row: Row, key: str) -> str:
+    return f" ± {row.errors[key]:.2g}" if row.errors.get(key) else ""
+
+
+def _cell(value: Any, kind: str = "", shown: str | None = None) -> str:
+    attribute = f' class="{kind}"' if kind else ""
+    return f'<td{attribute} data-value="{_text(value)}">{_text(value if shown is None else shown)}</td>'
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _text(value: Any) -> str:
+    return html.escape(str(value))
+
+
+def _image(picture: np.ndarray, title: str) -> str:
+    """A picture uint8 `[height, width, 3]` within the page itself."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return f'<img alt="{_text(title)}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
