@@ -7,15 +7,13 @@ the derivation of the keys left out. JAX draws from a key a sample, NumPy from o
 """
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from machine import machine  # of this folder
 
 from regene_jax.combinations import Weights, build_bank, combine
 
@@ -47,18 +45,6 @@ def seconds(function: Callable[[], object], repeats: int) -> float:
         jax.block_until_ready(function())
         times.append(time.perf_counter() - start)
     return min(times)
-
-
-def machine() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.is_file()
-        else []
-    )
-    device = jax.devices()[0]
-    kind = (names or [platform.machine()])[0] if device.platform == "cpu" else device.device_kind
-    return f"{kind}, {len(os.sched_getaffinity(0))} CPU cores; jax {jax.__version__}, numpy {np.__version__}"
 
 
 def main() -> None:

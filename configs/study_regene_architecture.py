@@ -16,7 +16,7 @@ def get_config():
     config = sections.experiment("fashion_mnist")
     config.stages = ("classifier", "decoder")  # nothing is sampled
     config.judge = "configs/judge_fashion_mnist.py"
-    config.classifier = sections.classifier(steps=800, activation="leaky_relu")
+    config.classifier = sections.classifier(steps=800, widths=(16, 32, 64), activation="leaky_relu")
     config.decoder = sections.decoder(steps=1000)
     return config
 

@@ -1,0 +1,173 @@
+"""The table of a sweep: what is evaluated, means and errors over seeds, CSV, and the page."""
+
+import base64
+import csv
+import html.parser
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiment_jax import UserError, sweep
+from experiment_jax.run import Run
+from experiment_jax.sweep import page, table
+from experiment_jax.sweep.table import Row
+
+TWO = 'yield "low", {"matching.epsilon": 1.0}\nyield "high", {"matching.epsilon": 3.0}'
+BROKEN = """
+yield "sound", {"matching.epsilon": 3.0}
+yield "broken", {"matching.optimiser.learning_rate": 1e30, "matching.optimiser.clip": 0.0}
+yield "later", {"matching.epsilon": 1.0}
+"""
+
+
+def trained(spec, workdir, devices, seeds=None, only=None):
+    found = sweep.plan(spec, {}, workdir, seeds=seeds, members=True)
+    for index in range(len(found.members)) if only is None else only:
+        sweep.train_members(found, index, devices)
+    return found
+
+
+def rows(workdir):
+    return list(csv.DictReader(io.StringIO((workdir / "sweep.csv").read_text())))
+
+
+def metrics(found, name):
+    [path] = (found.workdir / name / "eval").glob("*/metrics.json")
+    return json.loads(path.read_text())
+
+
+def row(name, errors=None, problems=(), runs=1, **values):
+    settings = {"matching.epsilon": float(len(name))}
+    return Row(name, settings, None, values, errors or {}, runs, problems, np.zeros((4, 6, 3), np.uint8))
+
+
+def test_means_and_standard_errors_over_seeds_are_those_of_the_runs(swept, tmp_path, one):
+    found = trained(swept(TWO), tmp_path / "sweep", one, seeds=3)
+    best = sweep.evaluate(tmp_path / "sweep", "fd_gen")
+    low, high = rows(tmp_path / "sweep")
+    values = [metrics(found, f"low-seed{seed}")["fd_gen"] for seed in range(3)]
+    assert float(low["fd_gen"]) == pytest.approx(np.mean(values), rel=1e-12)
+    assert float(low["fd_gen_stderr"]) == pytest.approx(np.std(values, ddof=1) / math.sqrt(3), rel=1e-12)
+    assert (low["name"], low["runs"], low["matching.epsilon"]) == ("low", "3", "1.0")
+    expected = min((low, high), key=lambda each: float(each["fd_gen"]))
+    assert (best["name"], best["fd_gen"]) == (expected["name"], float(expected["fd_gen"]))
+    assert best["matching.epsilon"] == float(expected["matching.epsilon"]) and best["runs"] == 3
+    assert not {"seconds", "images_per_second"} & low.keys()
+
+
+def test_what_is_evaluated_already_is_not_evaluated_again(swept, tmp_path, one, monkeypatch):
+    trained(swept(TWO), tmp_path / "sweep", one)
+    sweep.evaluate(tmp_path / "sweep")
+    before = (tmp_path / "sweep" / "sweep.csv").read_text(), (tmp_path / "sweep" / "sweep.html").read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "evaluate", lambda *_, **__: pytest.fail("evaluated again"))
+        sweep.evaluate(tmp_path / "sweep")
+    assert ((tmp_path / "sweep" / "sweep.csv").read_text(), (tmp_path / "sweep" / "sweep.html").read_text()) == before
+    sweep.evaluate(tmp_path / "sweep", num_samples=120)  # another number is another evaluation
+    assert {each["num_samples"] for each in rows(tmp_path / "sweep")} == {"120.0"}
+
+
+def test_members_that_failed_or_wait_are_in_the_table_with_the_reason(swept, tmp_path, one):
+    trained(swept(BROKEN), tmp_path / "sweep", one, only=[0, 1])
+    best = sweep.evaluate(tmp_path / "sweep")
+    sound, broken, later = rows(tmp_path / "sweep")
+    assert best["name"] == "sound" and sound["problems"] == "" and float(sound["fd_gen"]) > 0
+    assert broken["problems"].startswith("failed: matching: ") and broken["fd_gen"] == ""
+    assert later["problems"] == "not trained to the end yet" and later["runs"] == "0"
+    assert "failed: matching: " in (tmp_path / "sweep" / "sweep.html").read_text()
+
+
+def test_a_metric_that_no_member_has_is_refused_with_those_that_there_are(swept, tmp_path, one):
+    trained(swept(TWO), tmp_path / "sweep", one, only=[0])
+    with pytest.raises(UserError, match=r"--by psnr: no member has that metric; choose one of .*fd_gen.*spread"):
+        sweep.evaluate(tmp_path / "sweep", "psnr")
+    assert not (tmp_path / "sweep" / "sweep.csv").exists()
+
+
+def test_a_sweep_of_which_nothing_is_finished_says_so(swept, tmp_path):
+    found = sweep.plan(swept(TWO), {}, tmp_path / "sweep", seeds=None, members=True)
+    sweep.members.write(found)
+    with pytest.raises(UserError, match="none of its members is measured"):
+        sweep.evaluate(tmp_path / "sweep")
+    assert len(rows(tmp_path / "sweep")) == 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "better", "worse"),
+    [
+        ("fd_gen", 0.1, 0.2),
+        ("w1_latent", 1.0, 1.1),
+        ("copied", 0.0, 0.1),
+        ("mae_recon", 0.1, 0.2),
+        ("accuracy_gen_resnet8", 0.9, 0.8),
+        ("recall", 0.6, 0.5),
+        ("cas", 0.6, 0.5),
+        ("spread", 1.1, 0.8),
+        ("spread", 0.95, 1.1),
+        ("fidelity", 0.9, 1.2),
+    ],
+)
+def test_the_best_value_of_each_metric_is_where_it_should_be(metric, better, worse):
+    assert table.badness(metric, better) < table.badness(metric, worse)
+    assert table.best_of([row("a", **{metric: worse}), row("b", **{metric: better})]) == {metric: "b"}
+
+
+@pytest.mark.parametrize("metric", ["fd_floor", "w1_latent_floor", "accuracy_real", "num_samples", "latent_size"])
+def test_what_no_member_can_help_has_no_best(metric):
+    assert table.best_of([row("a", **{metric: 1.0}), row("b", **{metric: 2.0})]) == {}
+
+
+def test_the_csv_reads_back_to_the_last_digit():
+    given = [row("a,b", {"fd_gen": 1 / 3}, ['x "y"'], 3, fd_gen=2 / 3), row("c", fd_gen=0.1)]
+    first, second = csv.DictReader(io.StringIO(table.to_csv(given)))
+    assert (first["name"], first["problems"], float(first["fd_gen"])) == ("a,b", 'x "y"', 2 / 3)
+    assert float(first["fd_gen_stderr"]) == 1 / 3 and second["fd_gen_stderr"] == ""
+
+
+class Reader(html.parser.HTMLParser):
+    """Tags with their attributes, and the text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_holds_everything_itself():
+    given = [row("a", fd_gen=0.2, spread=0.9), row("bb", {"fd_gen": 0.05}, fd_gen=0.1, spread=0.8)]
+    read = Reader(page.page("configs/x.py", given, "fd_gen", given[1]))
+    addresses = [attributes[key] for _, attributes in read.tags for key in ("src", "href") if key in attributes]
+    assert len(addresses) == 3  # a plot, and a picture a member
+    for address in addresses:
+        kind, _, content = address.partition(",")
+        assert kind == "data:image/png;base64"
+        assert Image.open(io.BytesIO(base64.b64decode(content))).size > (1, 1)
+    assert not {"link", "iframe", "object"} & {tag for tag, _ in read.tags}
+    assert "0.1 ± 0.05" in read.text and "Best by fd_gen: bb" in read.text
+    cells = [attributes for tag, attributes in read.tags if tag == "td"]
+    assert {cell["data-value"] for cell in cells if cell.get("class") == "best"} == {"0.1", "0.9"}
+
+
+def test_names_and_reasons_are_text_and_no_markup():
+    given = [row("<b>x</b>", problems=["<script>alert(1)</script> & more"], fd_gen=1.0)]
+    read = Reader(page.page("c&d.py", given, "fd_gen", given[0]))
+    assert "b" not in {tag for tag, _ in read.tags} and [tag for tag, _ in read.tags].count("script") == 1
+    assert "<script>alert(1)</script> & more" in read.text and "<b>x</b>" in read.text and "c&d.py" in read.text
+
+
+def test_a_plot_shows_only_members_that_set_the_setting():
+    given = [row("a", fd_gen=0.2), row("bb", fd_gen=0.1), Row("none", {}, None, {"fd_gen": 9.0}, {}, 1, (), None)]
+    assert page.plot(given, "matching.epsilon", "fd_gen").shape == (300, 400, 3)
+    np.testing.assert_array_equal(
+        page.plot(given, "matching.epsilon", "fd_gen"), page.plot(given[:2], "matching.epsilon", "fd_gen")
+    )

@@ -1,0 +1,182 @@
+"""Members that train in one program are what they are by themselves; what one program cannot hold is refused."""
+
+import jax
+import numpy as np
+import pytest
+
+from experiment_jax import Stopped, UserError, checkpoints, record, run_directory, settings, sweep, train
+from experiment_jax.sweep import together
+
+RATES = """
+yield "a", {"matching.optimiser.learning_rate": 1e-3, "representation.noise": 0.1}
+yield "b", {"matching.optimiser.learning_rate": 3e-3, "representation.noise": 0.3}
+"""
+MATCHERS = {
+    "sinkhorn": """
+yield "a", {"matching.epsilon": 1.0, "matching.optimiser.b1": 0.9}
+yield "b", {"matching.epsilon": 3.0, "matching.optimiser.b1": 0.5}
+""",
+    "critic": """
+yield "a", {"matching.matcher": "critic", "matching.penalty": 10.0, "matching.smoothing": 0.5, "matching.beta": 2.0}
+yield "b", {"matching.matcher": "critic", "matching.penalty": 3.0, "matching.smoothing": 1.0, "matching.beta": 0.7}
+""",
+    "weights": """
+yield "a", {"representation.l1": 1.0, "representation.ssim": 0.2, "representation.optimiser.clip": 1.0}
+yield "b", {"representation.l1": 0.5, "representation.ssim": 0.4, "representation.optimiser.clip": 0.1}
+""",
+}
+# Widths of which GroupNorm's groups hold several channels: before a norm of single channels a bias has no gradient but
+# rounding, which Adam divides by itself.
+TEN = dict(
+    representation__steps=10,
+    representation__widths=(16,),
+    matching__steps=10,
+    matching__critic_width=8,
+    matching__critic_depth=1,
+)
+
+
+def plan(spec, workdir, seeds=None):
+    return sweep.plan(spec, {}, workdir, seeds=seeds, members=True)
+
+
+def assert_close(first, second, tolerance=1e-5):
+    """Every leaf to a relative error of `tolerance`, in the leaf's own size."""
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    for (path, one), other in zip(jax.tree_util.tree_leaves_with_path(first), jax.tree.leaves(second), strict=True):
+        scale = max(float(np.max(np.abs(one))), 1e-3)
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale, err_msg=jax.tree_util.keystr(path))
+
+
+def assert_as_alone(found, tmp_path, one):
+    """Each member's finished stages and rows are those of the same config trained by itself."""
+    for member in found.members:
+        alone = train(found.config(member), tmp_path / "alone" / member.name, one)
+        for stage, frozen in alone.items():
+            assert_close(frozen, checkpoints.load_finished(found.directory(member), stage)[0])
+        rows = run_directory.read_metrics(tmp_path / "alone" / member.name)
+        theirs = run_directory.read_metrics(found.directory(member))
+        last = [row for row in rows if row["stage"] == "matching"]
+        for mine, their in zip(last, [row for row in theirs if row["stage"] == "matching"], strict=True):
+            assert mine.keys() == their.keys()
+            np.testing.assert_allclose([*mine.values()][1:], [*their.values()][1:], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("matcher", MATCHERS)
+def test_members_in_one_program_are_what_they_are_alone(matcher, swept, tmp_path, one):
+    found = plan(swept(MATCHERS[matcher], **TEN), tmp_path / "sweep")
+    assert sweep.train_together(found, one) == []
+    assert_as_alone(found, tmp_path, one)
+
+
+def test_seeds_in_one_program_have_their_own_data_noise_and_order(swept, tmp_path, one):
+    found = plan(swept(RATES, data__paired=100, data__flips=True, **TEN), tmp_path / "sweep", seeds=2)
+    assert sweep.train_together(found, one) == []
+    assert_as_alone(found, tmp_path, one)
+    kept = {checkpoints.finished_record(found.directory(member), "matching")["digest"] for member in found.members}
+    assert len(kept) == 4
+
+
+def test_eight_devices_share_the_batches_of_all_members(swept, tmp_path, one):
+    found = plan(swept(MATCHERS["sinkhorn"], **TEN), tmp_path / "sweep")
+    assert sweep.train_together(found) == []
+    assert_as_alone(found, tmp_path, one)
+
+
+@pytest.mark.parametrize(
+    ("other", "match"),
+    [
+        ('{"matching.matcher": "critic"}', r"differ in matching.matcher \(sinkhorn, critic\), which is no seed"),
+        ('{"matching.width": 9}', r"differ in matching.width \(8, 9\)"),
+        ('{"matching.steps": 6}', "differ in matching.steps"),
+        ('{"matching.optimiser.warmup_percent": 9.0}', "which decides how many steps there are"),
+        ('{"matching.beta": 2.0}', r"differ in matching.beta \(inf, 2.0\), and what is infinite"),
+        ('{"representation.perceptual": 0.5}', "and 0 leaves out"),
+        ('{"data.paired": 100}', "differ in data.paired"),
+    ],
+)
+def test_members_that_differ_in_more_are_refused_with_the_reason(other, match, swept, tmp_path, one):
+    found = plan(swept(f'yield "first", {{}}\nyield "second", {other}'), tmp_path / "sweep")
+    with pytest.raises(UserError, match=match) as error:
+        sweep.train_together(found, one)
+    assert "first and second" in str(error.value) and "leave --sweep_together out" in str(error.value)
+    assert "\n" not in str(error.value) and not (tmp_path / "sweep").exists()
+
+
+def test_a_number_that_the_building_of_a_stage_looks_at_is_refused(swept, tmp_path, one, monkeypatch):
+    monkeypatch.setattr(settings, "is_argument", lambda value: False)  # checks that look at every number
+    found = plan(swept(MATCHERS["sinkhorn"]), tmp_path / "sweep")
+    with pytest.raises(UserError, match=r"matching\.epsilon decides how the program is built"):
+        sweep.train_together(found, one)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_member_whose_loss_breaks_drops_out_and_the_others_are_untouched(swept, tmp_path, one):
+    body = """
+yield "broken", {"matching.optimiser.learning_rate": 1e30, "matching.optimiser.clip": 1e30}
+yield "sound", {"matching.optimiser.learning_rate": 1e-3, "matching.optimiser.clip": 1.0}
+"""
+    found = plan(swept(body, **TEN), tmp_path / "sweep")
+    assert sweep.train_together(found, one) == ["broken"]
+    assert "lower the learning rate" in found.failure(found.members[0]).read_text()
+    alone = train(found.config(found.members[1]), tmp_path / "alone", one)
+    assert_close(alone["matching"], checkpoints.load_finished(found.directory(found.members[1]), "matching")[0])
+
+
+@pytest.mark.parametrize("moment", [3, 9])
+def test_stopped_and_resumed_the_members_are_the_same(moment, swept, tmp_path, one, monkeypatch):
+    found = plan(swept(RATES), tmp_path / "parts", seeds=2)
+    steps, advance = [], record.Recorder.advance
+
+    def watched(self, step):
+        advance(self, step)
+        steps.append(step)
+        if len(steps) == moment:
+            raise Stopped("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record.Recorder, "advance", watched)
+        with pytest.raises(Stopped):
+            sweep.train_together(found, one)
+    assert sweep.train_together(found, one) == []
+    whole = plan(swept(RATES), tmp_path / "whole", seeds=2)
+    sweep.train_together(whole, one)
+    for member in found.members:
+        frozen = (checkpoints.finished_record(each.directory(member), "matching")["digest"] for each in (found, whole))
+        assert len(set(frozen)) == 1
+        rows = [run_directory.read_metrics(each.directory(member)) for each in (found, whole)]
+        assert rows[0] == rows[1]
+
+
+def test_members_that_were_saved_at_different_steps_go_on_from_the_latest_that_all_have(swept, tmp_path, one):
+    found = plan(swept(RATES), tmp_path / "sweep", seeds=1)
+    whole = plan(swept(RATES), tmp_path / "whole", seeds=1)
+    sweep.train_together(whole, one)
+    first, second = found.members
+    train(found.config(first), found.directory(first), one)  # to the end; its checkpoints are at steps 2 and 4
+    (found.directory(first) / "finished").rename(tmp_path / "gone")
+    assert sweep.train_together(found, one) == []
+    for member in (first, second):
+        frozen = (checkpoints.load_finished(each.directory(member), "matching")[0] for each in (found, whole))
+        assert_close(*frozen)
+
+
+def test_the_program_is_traced_once_for_all_members(swept, tmp_path, one, monkeypatch):
+    from lsdm_jax.matchers import sinkhorn
+
+    traces, divergence = [], sinkhorn.divergence
+
+    def counted(*arguments, **solver):
+        traces.append(1)
+        return divergence(*arguments, **solver)
+
+    monkeypatch.setattr(sinkhorn, "divergence", counted)
+    sweep.train_together(plan(swept(MATCHERS["sinkhorn"]), tmp_path / "sweep", seeds=3), one)
+    assert len(traces) == 1
+
+
+def test_equal_trees_are_held_once_and_different_ones_side_by_side():
+    tree = {"a": np.arange(3.0)}
+    assert together._shared([tree, {"a": np.arange(3.0)}]) == (tree, None)
+    stacked, axis = together._shared([tree, {"a": np.arange(3.0) + 1}])
+    assert axis == 0 and stacked["a"].shape == (2, 3)
