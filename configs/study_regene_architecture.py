@@ -17,7 +17,7 @@ def get_config():
     config.stages = ("classifier", "decoder")  # nothing is sampled
     config.judge = "configs/judge_fashion_mnist.py"
     config.classifier = sections.classifier(steps=800, widths=(16, 32, 64), activation="leaky_relu")
-    config.decoder = sections.decoder(steps=1000)
+    config.decoder = sections.decoder(steps=1000, perceptual=(0.0, 0.0))  # one loss for all: no features of their own
     return config
 
 

@@ -63,6 +63,8 @@ def train(job: Job, upstream: Upstream, workdir: Path, watch: Watch) -> tuple[Py
     if not plan(job.section, len(job.view)).total:
         return program.initial(), 0
     [outcome] = train_all(program, [desk(workdir, watch, upstream)])
+    if isinstance(outcome, UserError):
+        raise outcome
     return outcome
 
 
@@ -70,10 +72,9 @@ def train_all(program: Program, desks: Sequence[Desk]) -> list[tuple[PyTree, int
     """Trains the members of a program, each of which leaves behind what it would by itself; see `train`.
 
     Returns:
-        Of each member what `train` returns, or what it would have raised.
+        Of each member what `train` returns, or what it would have raised; the others go on.
 
     Raises:
-        UserError: no member is left.
         Stopped: SIGINT or SIGTERM arrived; the states are saved.
     """
     first = program.jobs[0]
@@ -89,7 +90,7 @@ def train_all(program: Program, desks: Sequence[Desk]) -> list[tuple[PyTree, int
         step = done or 0
         if done is None:
             members.row(0, {}, state)
-        while step < schedule.total and not stop.is_set():
+        while step < schedule.total and members.left and not stop.is_set():
             profile(step)
             state, metrics = program.advance(state, step)
             step += schedule.dispatch
@@ -99,7 +100,8 @@ def train_all(program: Program, desks: Sequence[Desk]) -> list[tuple[PyTree, int
                 members.save(step, state)
             elif step % schedule.log == 0:
                 members.row(step, metrics)
-        if stop.is_set():  # after the last step too: whoever asked to stop does not want the next stage
+        # After the last step too: whoever asked to stop does not want the next stage.
+        if stop.is_set() and members.left:
             members.save(step, state, measured=False)
             raise Stopped(
                 f"{first.name} stopped at step {step} of {schedule.total}; the same command goes on from there"
@@ -135,28 +137,26 @@ class Members:
             for desk, checkpoints in zip(desks, kept, strict=True)
         ]
 
+    @property
+    def left(self) -> int:
+        """How many have not failed."""
+        return len(self._recorders) - len(self._failed)
+
     def advance(self, step: int) -> None:
         """Moves the progress bar."""
         self._recorders[0].advance(step)
 
     def row(self, step: int, metrics: Mapping[str, jax.Array], state: PyTree | None = None) -> None:
-        """A row of each member; with a state, validation metrics and pictures too.
-
-        Raises:
-            UserError: a metric is not finite, and no member is left.
-        """
+        """A row of each member; with a state, validation metrics and pictures too. One that is not finite is a
+        failure."""
         states = [None] * len(self._recorders) if state is None else self._program.split(state)
         for number, (own, row) in enumerate(zip(states, self._program.split(jax.device_get(metrics)), strict=True)):
-            if number not in self._failed:
-                self._row(number, step, row, own)
-
-    def _row(self, number: int, step: int, metrics: Mapping[str, jax.Array], state: PyTree | None) -> None:
-        try:
-            self._recorders[number].row(step, metrics, state)
-        except UserError as error:
-            self._failed[number] = error
-            if len(self._failed) == len(self._recorders):
-                raise
+            if number in self._failed:
+                continue
+            try:
+                self._recorders[number].row(step, row, own)
+            except UserError as error:
+                self._failed[number] = error
 
     def save(self, step: int, state: PyTree, *, measured: bool = True) -> None:
         """Starts to write a checkpoint of each member, where there is none of that step."""

@@ -17,9 +17,8 @@ import numpy as np
 from experiment_jax import checkpoints, judged, pictures, run_directory
 from experiment_jax.errors import UserError
 from experiment_jax.run import Run, load_run
-from experiment_jax.sweep import members as members_
 from experiment_jax.sweep import page
-from experiment_jax.sweep.members import Member, Sweep
+from experiment_jax.sweep.members import Member, Sweep, read
 from experiment_jax.sweep.table import Row, badness, to_csv
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ def evaluate(
     Raises:
         UserError: there is no sweep, none of its members is finished, or none has that metric.
     """
-    found = members_.read(workdir)
+    found = read(workdir)
     options = dict(protocol=protocol, num_samples=num_samples, with_cas=with_cas)
     groups: dict[str, list[Member]] = {}
     for member in found.members:
@@ -82,12 +81,18 @@ def _row(found: Sweep, name: str, members: Sequence[Member], options: Mapping[st
         picture = drawn if picture is None else picture
         jax.clear_caches()
     settings = {key: value for key, value in members[0].overrides.items() if len(members) == 1 or key != "seed"}
-    names = [key for key in (measured[0] if measured else ()) if all(key in each for each in measured)]
+    means, errors = _over_runs(measured)
+    return Row(name, settings, found.directory(members[0]), means, errors, len(measured), problems, picture)
+
+
+def _over_runs(measured: Sequence[Mapping[str, float]]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Means over runs of what all of them have, and standard errors where there are two or more."""
+    if len(measured) < 2:
+        return (measured[0] if measured else {}), {}
+    names = [key for key in measured[0] if all(key in each for each in measured)]
     values = {key: np.array([each[key] for each in measured], np.float64) for key in names}
-    count = len(measured)
-    errors = {key: float(np.std(v, ddof=1) / math.sqrt(count)) for key, v in values.items() if count > 1}
-    means = {key: float(np.mean(v)) for key, v in values.items()}
-    return Row(name, settings, found.directory(members[0]), means, errors, count, problems, picture)
+    errors = {key: float(np.std(v, ddof=1) / math.sqrt(len(measured))) for key, v in values.items()}
+    return {key: float(np.mean(v)) for key, v in values.items()}, errors
 
 
 def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, float], np.ndarray]:

@@ -125,7 +125,11 @@ def train(runs: Mapping[str, Prepared], varied: Sequence[str]) -> dict[str, User
             if isinstance(outcome, UserError):
                 failed |= dict.fromkeys(names, outcome)
                 continue
-            upstreams[names[0]][stage] = runs[names[0]].finish(stage, *outcome, upstreams[names[0]])
+            try:
+                upstreams[names[0]][stage] = runs[names[0]].finish(stage, *outcome, upstreams[names[0]])
+            except UserError as error:
+                failed |= dict.fromkeys(names, error)
+                continue
             for name in names[1:]:
                 upstreams[name][stage] = runs[name].found(stage, upstreams[name])
     return failed
@@ -148,8 +152,8 @@ def _train_stage(
     desks = [loop.desk(runs[name].workdir, runs[name].watch(stage), upstreams[name]) for name in runs]
     try:
         return loop.train_all(together, desks)
-    except UserError as error:
-        return [error] * len(jobs)
+    except jax.errors.ConcretizationTypeError:
+        raise UserError(f"--sweep_together: {stage} must know one of {', '.join(varied)}; {ADVICE}") from None
 
 
 def _train_one(run: Prepared, stage: str, upstream: Upstream) -> tuple[PyTree, int] | UserError:

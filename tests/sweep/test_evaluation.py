@@ -68,7 +68,7 @@ def test_what_is_evaluated_already_is_not_evaluated_again(swept, tmp_path, one, 
         sweep.evaluate(tmp_path / "sweep")
     assert ((tmp_path / "sweep" / "sweep.csv").read_text(), (tmp_path / "sweep" / "sweep.html").read_text()) == before
     sweep.evaluate(tmp_path / "sweep", num_samples=120)  # another number is another evaluation
-    assert {each["num_samples"] for each in rows(tmp_path / "sweep")} == {"120.0"}
+    assert {each["num_samples"] for each in rows(tmp_path / "sweep")} == {"120"}
 
 
 def test_members_that_failed_or_wait_are_in_the_table_with_the_reason(swept, tmp_path, one):

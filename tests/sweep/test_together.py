@@ -40,12 +40,11 @@ def plan(spec, workdir, seeds=None):
     return sweep.plan(spec, {}, workdir, seeds=seeds, members=True)
 
 
-def assert_close(first, second, tolerance=1e-5):
-    """Every leaf to a relative error of `tolerance`, in the leaf's own size."""
+def assert_close(first, second):
+    """Every parameter to 1e-5: not relative to a parameter near zero, which Adam moves by the sign of rounding."""
     assert jax.tree.structure(first) == jax.tree.structure(second)
     for (path, one), other in zip(jax.tree_util.tree_leaves_with_path(first), jax.tree.leaves(second), strict=True):
-        scale = max(float(np.max(np.abs(one))), 1e-3)
-        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale, err_msg=jax.tree_util.keystr(path))
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, err_msg=jax.tree_util.keystr(path))
 
 
 def assert_as_alone(found, tmp_path, one):
@@ -123,7 +122,7 @@ yield "sound", {"matching.optimiser.learning_rate": 1e-3, "matching.optimiser.cl
     assert_close(alone["matching"], checkpoints.load_finished(found.directory(found.members[1]), "matching")[0])
 
 
-@pytest.mark.parametrize("moment", [3, 9])
+@pytest.mark.parametrize("moment", [3, 7])
 def test_stopped_and_resumed_the_members_are_the_same(moment, swept, tmp_path, one, monkeypatch):
     found = plan(swept(RATES), tmp_path / "parts", seeds=2)
     steps, advance = [], record.Recorder.advance
