@@ -239,7 +239,37 @@ def test_train_refuses_unknown_configs(spec, reason, script, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (["--config", "configs/judge_digits.py", "--sweep"], "defines no sweep()"),
+        (["--config", DIGITS, "--sweep", "--config.matching.epsilon=1"], "the sweep sets it itself"),
+        (["--config", SMOKE, *SHARED, "--seeds", "2", "--sweep_index", "2"], "the members are numbered from 0 to 1"),
+        (["--config", DIGITS, "--seeds", "0"], "0 is not a positive number"),
+        (["--config", DIGITS, "--sweep", "--sweep_together"], "differ in matching.batch_size"),
+        (["--config", DIGITS, "--seeds", "2", "--sweep_together", "--sweep_index", "0"], "leave one of them out"),
+        (["--config", SMOKE, "--seeds", "2"], "member lsdm_digits-smoke-seed0: representation.batch_size=20: 8 dev"),
+    ],
+)
+def test_train_refuses_sweeps_in_one_line_and_touches_nothing(arguments, reason, script, tmp_path):
+    status, output, error = script("train.py", *arguments, "--workdir", tmp_path / "sweep")
+    assert (status, output) == (2, "")
+    assert len(error.splitlines()) == 1 and error.startswith("train.py: ") and reason in error
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_list_of_members_is_printed_and_nothing_is_written(script, tmp_path):
+    status, output, _ = script("train.py", "--config", DIGITS, "--workdir", tmp_path / "sweep", "--sweep_list")
+    lines = output.splitlines()
+    assert status == 0 and len(lines) > 1 and not (tmp_path / "sweep").exists()
+    assert lines[1].startswith("python ") and "train.py --config configs/lsdm_digits.py --workdir " in lines[1]
+    assert " --sweep_index 1  # sinkhorn-1: matching.matcher=sinkhorn matching.epsilon=1.0" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
         (["--workdir", "{empty}"], "holds no run; train one"),
+        (["--workdir", "{run}", "--sweep"], "holds no sweep; train one"),
+        (["--workdir", "{run}", "--by", "spread"], "type --sweep too"),
+        (["--workdir", "{run}", "--sweep", "--step", "4"], "--step: is of one run"),
         (["--workdir", "{run}", "--step", "3"], "matching has no such checkpoint; it has 2, 4"),
         (["--workdir", "{run}", "--step", "three"], "invalid int value"),
         (["--workdir", "{run}", "--num_samples", "-5"], "num_samples"),

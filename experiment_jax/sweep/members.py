@@ -7,13 +7,14 @@ others take it from the first (`experiment_jax.reuse`).
 """
 
 import collections
+import contextlib
 import dataclasses
 import json
 import logging
 import re
 import shlex
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,18 @@ def plan(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seeds:
     sweep = Sweep(Path(workdir), spec, rest, tuple(found))
     _check_directory(sweep)
     for member in sweep.members:  # whatever is mistyped in one is said before another is trained
-        try:
+        with _of(member):
             run_directory.check(sweep.directory(member), sweep.config(member))
-        except UserError as error:
-            raise UserError(f"member {member.name}: {error}") from None
     return sweep
+
+
+@contextlib.contextmanager
+def _of(member: Member) -> Iterator[None]:
+    """What is refused in here names the member."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"member {member.name}: {error}") from None
 
 
 def _title(spec: str) -> str:
@@ -190,25 +198,26 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
         The names of the members that failed.
 
     Raises:
-        UserError: there is no member of that number.
+        UserError: there is no member of that number, or one of those to train can be refused before it is trained; then
+            nothing was written.
         Stopped: SIGINT or SIGTERM arrived; the state is saved.
     """
     last = len(sweep.members) - 1
     if index is not None and not 0 <= index <= last:
         raise UserError(f"--sweep_index {index}: the members are numbered from 0 to {last}; give one of those")
+    chosen = [(number, member) for number, member in enumerate(sweep.members) if index in (None, number)]
+    images = _loader()
+    for _, member in chosen:
+        with _of(member):
+            prepare(config := sweep.config(member), sweep.directory(member), devices, images(config))
     write(sweep)
     beside = [sweep.directory(member) for member in sweep.members]
     failed: list[str] = []
-    images: dict[str, Dataset] = {}
-    for number, member in enumerate(sweep.members):
-        if index not in (None, number):
-            continue
+    for number, member in chosen:
         log.info("member %d (0 to %d): %s", number, last, member.name)
         try:
             config = sweep.config(member)
-            key = json.dumps([config.data.to_dict(), config.seed])
-            images = images if key in images else {key: data.load(config.data, config.seed)}
-            train(config, sweep.directory(member), devices, images[key], beside)
+            train(config, sweep.directory(member), devices, images(config), beside)
             _note(sweep, member, None)
         except Stopped:
             raise
@@ -217,6 +226,20 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
             _note(sweep, member, error)
         jax.clear_caches()  # the next member compiles programs of its own
     return failed
+
+
+def _loader() -> Callable[[ConfigDict], Dataset]:
+    """`data.load` of a config, read once where the next config has the same."""
+    kept: dict[str, Dataset] = {}
+
+    def load(config: ConfigDict) -> Dataset:
+        key = json.dumps([config.data.to_dict(), config.seed])
+        if key not in kept:
+            kept.clear()
+            kept[key] = data.load(config.data, config.seed)
+        return kept[key]
+
+    return load
 
 
 def train_together(sweep: Sweep, devices: Sequence[jax.Device] | None = None) -> list[str]:
@@ -229,7 +252,11 @@ def train_together(sweep: Sweep, devices: Sequence[jax.Device] | None = None) ->
     found = {member.name: sweep.config(member) for member in sweep.members}
     varied = together.varied(found)
     beside = [sweep.directory(member) for member in sweep.members]
-    runs = {name: prepare(config, sweep.workdir / name, devices, beside=beside) for name, config in found.items()}
+    runs, images = {}, _loader()
+    for member in sweep.members:
+        with _of(member):
+            place = sweep.directory(member)
+            runs[member.name] = prepare(found[member.name], place, devices, images(found[member.name]), beside)
     together.check(runs, varied)
     write(sweep)
     errors = together.train(runs, varied)

@@ -103,6 +103,16 @@ def test_directories_of_anything_else_are_refused(swept, tmp_path, tree):
     assert tree(tmp_path / "sweep") == before and found.spec.endswith("small.py")
 
 
+def test_what_can_be_refused_in_any_member_is_said_before_one_is_trained(swept, tmp_path, one, trained):
+    found = plan(swept('yield "good", {}\nyield "bad", {"matching.matcher": "sinkhron"}'), tmp_path / "sweep")
+    for train_all in (sweep.train_members, sweep.train_together):
+        with pytest.raises(UserError, match="sinkhron"):
+            train_all(found, devices=one)
+    with pytest.raises(UserError, match=r"member bad: matching\.matcher=sinkhron: choose one of critic"):
+        sweep.train_members(found, 1, one)
+    assert trained == [] and not (tmp_path / "sweep").exists()
+
+
 @pytest.mark.parametrize("index", [-1, 2, 99])
 def test_an_index_out_of_range_says_the_range(index, swept, tmp_path):
     with pytest.raises(UserError, match=f"--sweep_index {index}: the members are numbered from 0 to 1"):
