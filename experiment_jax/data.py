@@ -53,7 +53,7 @@ class View:
 
     Attributes:
         images: uint8 `[N, height, width, channels]`.
-        labels: int32 `[N]`, or None where the stage may not see any.
+        labels: int32 `[N]`, -1 where one may not be used, or None where the stage may not see any.
     """
 
     images: np.ndarray
@@ -82,12 +82,25 @@ def load(config: ConfigDict, seed: int) -> Dataset:
     if config.paired is not None:
         paired = choose_paired(train.labels, config.paired, classes, seed)
         train = Split(train.images, hide_labels(train.labels, paired))
+    if config.unpaired is not None:
+        kept = _choose_unpaired(train.labels, config.unpaired, seed)
+        train, sources = train.take(kept), None if sources is None else sources[kept]
     return Dataset(config.name, class_names, train, validation, sources)
 
 
 def choose_paired(labels: np.ndarray, count: int, num_classes: int, seed: int) -> np.ndarray:
     """Indices int64 `[count]` of the images whose labels may be used: the same number of every class, by seed."""
     return _balanced(labels, count, num_classes, seed + 1, "data.paired", least=1)
+
+
+def _choose_unpaired(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Sorted indices of all pairs and of `count` other images, whatever they show; more of them hold fewer of them."""
+    hidden = np.flatnonzero(labels == UNPAIRED)
+    if not 0 <= count <= len(hidden):
+        fit = f"type --config.data.unpaired={len(hidden)} or less" if len(hidden) else "give data.paired too"
+        raise UserError(f"data.unpaired={count}: there are {len(hidden)} images without a label; {fit}")
+    chosen = np.random.default_rng(seed + 2).permutation(hidden)[:count]
+    return np.sort(np.concatenate([np.flatnonzero(labels != UNPAIRED), chosen]))
 
 
 def hide_labels(labels: np.ndarray, paired: np.ndarray) -> np.ndarray:
@@ -119,6 +132,8 @@ def view(dataset: Dataset, name: str) -> View:
     """
     if name == "all":
         return View(dataset.train.images, None)
+    if name == "partly":
+        return View(dataset.train.images, dataset.train.labels)
     if name == "paired":
         paired = dataset.train.take(np.flatnonzero(dataset.train.labels != UNPAIRED))
         return View(paired.images, paired.labels)
@@ -132,5 +147,6 @@ def view(dataset: Dataset, name: str) -> View:
         return View(dataset.train.images[dataset.sources == sets.index(name)], None)
     more = f", {', '.join(sets)} (that set's images without labels)" if sets else ""
     raise UserError(
-        f"view={name}: choose all (images without labels), paired (images with labels), validation (held out){more}"
+        f"view={name}: choose all (images without labels), paired (images with labels), partly (all, with the labels "
+        f"of the pairs), validation (held out){more}"
     )

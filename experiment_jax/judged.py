@@ -125,7 +125,7 @@ def _real_images(config: ConfigDict, split: str) -> tuple[Split, Split]:
     if split != "validation":
         return tuple(data.read(config.data, name)[0] for name in ("train", "test"))
     section = config.data.copy_and_resolve_references()
-    section.paired = None
+    section.paired = section.unpaired = None
     parts = data.load(section, config.seed)
     if not len(parts.validation):
         raise UserError(

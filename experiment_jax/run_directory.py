@@ -24,7 +24,7 @@ BOOKKEEPING = (
 )
 EVALUATION = ("judge", "witnesses", "evaluation")  # what a training does not depend on
 # Settings that came when judges were cached already: at None, which is what they did before, no fingerprint knows them.
-LATER = ("data.crop", "data.size")
+LATER = ("data.crop", "data.size", "data.unpaired")
 
 
 def check(workdir: Path, config: ConfigDict) -> list[str]:

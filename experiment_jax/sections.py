@@ -28,6 +28,7 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
                 crop=optional(int),  # side of the central square that is kept of every image
                 size=optional(int),  # side that images are resized to, after the crop
                 paired=optional(int),  # images whose label may be used, balanced over classes; None: all
+                unpaired=optional(int),  # images kept of those whose label may not be used; None: all
                 validation=0,  # images cut from train, balanced over classes, to watch the training by; never test
                 flips=False,  # mirror training images left to right, half of the time
             ),
@@ -50,8 +51,8 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
 
     Args:
         build: "package.module:function", the stage's factory.
-        view: what the stage sees: "all" (images, no label), "paired" (images and labels) or "validation" (images held
-            out of train, and their labels).
+        view: what the stage sees: "all" (images, no label), "paired" (images and labels), "partly" (all images, the
+            labels of the pairs) or "validation" (images held out of train, and their labels).
         batch_size: over all devices.
         own: what the factory reads; any of the loop's settings may be given here too.
     """

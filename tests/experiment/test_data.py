@@ -81,6 +81,27 @@ def test_the_images_of_the_split_do_not_depend_on_how_many_are_paired():
     assert rows(few.validation) == rows(all_.validation)
 
 
+def test_unpaired_images_are_kept_by_number_and_more_of_them_hold_fewer():
+    none, few, more, every = (data.load(settings(paired=100, unpaired=n, validation=70), 0) for n in (0, 37, 210, None))
+    assert [len(each.train) for each in (none, few, more)] == [100, 137, 310]
+    for each in (none, few, more):
+        assert rows(data.view(each, "paired")) == rows(data.view(every, "paired"))
+        labels = data.view(each, "partly").labels
+        assert (labels != data.UNPAIRED).sum() == 100 and len(labels) == len(data.view(each, "all"))
+    inside = [{image.tobytes() for image in each.train.images} for each in (none, few, more, every)]
+    assert inside[0] < inside[1] < inside[2] < inside[3]
+    whole = data.load(settings(paired=100, unpaired=1347 - 170, validation=70), 0)
+    np.testing.assert_array_equal(whole.train.images, every.train.images)
+
+
+def test_more_unpaired_images_than_there_are_are_refused_with_how_many_there_are():
+    assert "--config.data.unpaired=1177 or less" in refused(
+        data.load, settings(paired=100, unpaired=1178, validation=70), 0
+    )
+    assert "--config.data.unpaired=1247 or less" in refused(data.load, settings(paired=100, unpaired=-1), 0)
+    assert "give data.paired too" in refused(data.load, settings(unpaired=10), 0)
+
+
 def test_hidden_labels_are_minus_one_and_the_given_ones_stay():
     np.testing.assert_array_equal(data.hide_labels(np.array([4, 2, 7, 2]), np.array([1, 2])), [-1, 2, 7, -1])
 
