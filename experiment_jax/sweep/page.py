@@ -71,12 +71,14 @@ def page(spec: str, rows: Sequence[Row], by: str, best: Row | None) -> str:
         by: the chosen metric.
         best: the best row by it; None: nothing was measured.
     """
-    settings, metrics, winners = settings_of(rows), sorted(metrics_of(rows), key=lambda key: key != by), best_of(rows)
-    columns = ["name", *settings, "runs", *metrics, *(["problems"] if any(row.problems for row in rows) else [])]
+    settings, winners = settings_of(rows), best_of(rows)
+    others = [key for key in metrics_of(rows) if key != by]
+    columns = ["name", by, *settings, "runs", *others, *(["problems"] if any(row.problems for row in rows) else [])]
     body = []
     for row in rows:
-        cells = [_cell(row.name), *(_cell(row.settings.get(key, "")) for key in settings), _cell(row.runs)]
-        cells += [_metric(row, key, winners) for key in metrics]
+        cells = [_cell(row.name), _metric(row, by, winners)]
+        cells += [*(_cell(row.settings.get(key, "")) for key in settings), _cell(row.runs)]
+        cells += [_metric(row, key, winners) for key in others]
         cells += [_cell("; ".join(row.problems), "problem")] if columns[-1] == "problems" else []
         body.append(f"<tr{' class=chosen' if row is best else ''}>{''.join(cells)}</tr>")
     summary = f"{len(rows)} members. "
@@ -93,9 +95,14 @@ def page(spec: str, rows: Sequence[Row], by: str, best: Row | None) -> str:
         head="".join(f"<th><button>{_text(column)}</button></th>" for column in columns),
         body="\n".join(body),
         by=_text(by),
-        plots="".join(_image(plot(rows, key, by), f"{by} by {key}") for key in settings if best is not None),
+        plots="".join(_image(plot(rows, key, by), f"{by} by {key}") for key in settings if _varies(rows, key, by)),
         pictures="\n".join(pictures),
     )
+
+
+def _varies(rows: Sequence[Row], key: str, by: str) -> bool:
+    """Whether members with different values of a setting have the metric `by`."""
+    return len({str(row.settings[key]) for row in rows if key in row.settings and by in row.metrics}) > 1
 
 
 def plot(rows: Sequence[Row], key: str, by: str) -> np.ndarray:
