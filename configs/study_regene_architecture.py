@@ -3,7 +3,8 @@
     python train.py --config configs/study_regene_architecture.py --workdir runs/architecture --sweep
     python eval.py --workdir runs/architecture --sweep --by mae_recon
 
-What is asked: do deeper classifiers get more accurate, their latents sparser, and their decoders worse?
+Deeper classifiers get more accurate (0.894 to 0.915 with 32 latents), their latents sparser, their decoders worse
+(`mae_recon` 0.184 to 0.211): docs/regene.md. Nine members, 2 to 5 minutes each on one CPU core of two.
 """
 
 from regene_jax import sections

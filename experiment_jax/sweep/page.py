@@ -114,6 +114,9 @@ def plot(rows: Sequence[Row], key: str, by: str) -> np.ndarray:
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     if numeric and values and min(values) > 0 and max(values) >= 10 * min(values) and math.isfinite(max(values)):
         axes.set_xscale("log")
+    if numeric:
+        axes.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
+        axes.minorticks_off()
     x = values if numeric else [str(value) for value in values]
     axes.errorbar(
         x, [row.metrics[by] for row in points], [row.errors.get(by, 0.0) for row in points], fmt="o", capsize=3
