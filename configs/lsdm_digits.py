@@ -30,5 +30,7 @@ def get_config():
 
 VARIANTS = {
     "few": {"data.paired": 100},  # 10 labelled images a class; the other 1,147 are unpaired
+    "flow": sections.FLOW,
+    "score": sections.SCORE,
     "smoke": sections.SMOKE,
 }

@@ -26,6 +26,8 @@ FEW = {"data.paired": 600, "matching.smoothing": 1.0, "matching.steps": 2500}
 PAIRED_ONLY = FEW | {"perceptual.view": "paired", "representation.view": "paired"}
 VARIANTS = {
     "sinkhorn": SINKHORN,
+    "flow": sections.FLOW,
+    "score": sections.SCORE,
     "few": FEW,
     "few_sinkhorn": FEW | SINKHORN,
     "paired_only": PAIRED_ONLY,
