@@ -81,6 +81,8 @@ def matching(**own: Any) -> ConfigDict:
         epsilon=5.0,  # in units of latent distance; lower: truer samples and less spread
         max_iterations=200,
         threshold=1e-2,
+        # flow
+        thinning=1,  # points of the data, and of the model's second batch, for each point that is moved
         # score
         sampling_steps=50,
         guidance=0.0,  # w of D + w (D − D without label); 0: none. Otherwise a step takes two evaluations

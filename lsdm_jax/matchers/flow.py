@@ -24,6 +24,7 @@ from ott.geometry import geometry, pointcloud
 from ott.solvers import linear
 
 from experiment_jax import optimiser, settings, train_state
+from experiment_jax.errors import UserError
 from experiment_jax.stage import Context
 from lsdm_jax.generator import OneStep
 from lsdm_jax.matchers.critic import batch_weights
@@ -32,6 +33,7 @@ from lsdm_jax.matching import Matcher
 
 PyTree = Any
 Metrics = Mapping[str, jax.Array]
+Clouds = tuple[jax.Array, jax.Array, jax.Array]  # x, y and the second batch, or their labels
 
 COINCIDENT = 1e-5  # nearer points have a direction of nothing but rounding
 
@@ -71,53 +73,68 @@ def drift(x: jax.Array, y: jax.Array, other: jax.Array, **solver: Any) -> tuple[
 
 
 def stratified(x: jax.Array, y: jax.Array, other: jax.Array, **solver: Any) -> tuple[jax.Array, Metrics]:
-    """β = ∞: the drift within each class, one problem a class, all at once; clouds `[classes, m, latent]`."""
+    """β = ∞: the drift within each class, one problem a class, all at once; clouds `[classes, n or m, latent]`."""
     drifts, metrics = jax.vmap(lambda *clouds: drift(*clouds, **solver))(x, y, other)
     return drifts, jax.tree.map(jnp.mean, metrics)
 
 
-def joint(
-    x: jax.Array, y: jax.Array, other: jax.Array, labels: jax.Array, beta: float, num_classes: int, **solver: Any
-) -> tuple[jax.Array, Metrics]:
+def joint(clouds: Clouds, labels: Clouds, beta: float, num_classes: int, **solver: Any) -> tuple[jax.Array, Metrics]:
     """Finite β: the drift of the pairs (βφ(label), z) in their latents, for the labels stay.
 
-    Clouds are `[batch, latent]`, labels int32 `[batch]` those of all three.
+    Clouds are x `[n, latent]`, y and other `[m, latent]`, and the labels theirs, int32 `[n]`, `[m]` and `[m]`.
     """
-    drifts, metrics = drift(*(pairs(z, labels, beta, num_classes) for z in (x, y, other)), **solver)
+    pair = (pairs(z, of, beta, num_classes) for z, of in zip(clouds, labels, strict=True))
+    drifts, metrics = drift(*pair, **solver)
     return drifts[:, num_classes:], metrics
 
 
 def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher; `config` gives epsilon, beta, max_iterations, threshold, noise_size, width, depth, optimiser.
+    """The matcher.
+
+    A second batch costs an evaluation of G and its plan, a third of what a point costs that is moved: so few are moved
+    towards many.
+
+    Args:
+        config: beta, epsilon, max_iterations, threshold, thinning (how many points of the data and of the second batch
+            there are for each that is moved), and for the generator noise_size, width, depth, optimiser, ema_decay.
+        context: see `Context`.
 
     Raises:
-        UserError: an epsilon that is not positive, or no iterations.
+        UserError: an epsilon that is not positive, no iterations, no thinning, or one that leaves classes unequal.
     """
     settings.check_positive(config, context.name, epsilon=2.0)
-    settings.check_at_least(config, context.name, 1, max_iterations=200)
+    settings.check_at_least(config, context.name, 1, max_iterations=200, thinning=4)
+    strata = context.num_classes if settings.is_infinite(config.beta) else 1
+    if config.batch_size % (strata * config.thinning):
+        nearest = max(round(config.batch_size / (strata * config.thinning)), 1) * strata * config.thinning
+        raise UserError(
+            f"{context.name}.thinning={config.thinning}: does not divide a class's part of a batch of "
+            f"{config.batch_size}; type --config.{context.name}.batch_size={nearest}"
+        )
     sampler = OneStep.build(config, context)
     descent = optimiser.build(config.optimiser, context.total_steps)
     solver = dict(epsilon=config.epsilon, max_iterations=config.max_iterations, threshold=config.threshold)
 
-    def field(x: jax.Array, y: jax.Array, other: jax.Array, labels: jax.Array) -> tuple[jax.Array, Metrics]:
+    def field(clouds: Clouds, labels: Clouds) -> tuple[jax.Array, Metrics]:
         if not settings.is_infinite(config.beta):
-            return joint(x, y, other, labels, config.beta, context.num_classes, **solver)
-        classes = (context.num_classes, -1, y.shape[-1])
-        drifts, metrics = stratified(*(z.reshape(classes) for z in (x, y, other)), **solver)
-        return drifts.reshape(y.shape), metrics
+            return joint(clouds, labels, config.beta, context.num_classes, **solver)
+        classes = (context.num_classes, -1, clouds[0].shape[-1])
+        drifts, metrics = stratified(*(z.reshape(classes) for z in clouds), **solver)
+        return drifts.reshape(clouds[0].shape), metrics
 
     def init(key: jax.Array, latents: jax.Array, labels: jax.Array) -> train_state.TrainState:
         return train_state.create(sampler.init(key, labels), descent)
 
     def update(state: train_state.TrainState, latents: jax.Array, labels: jax.Array, key: jax.Array):
         first, second = jax.random.split(key)
-        weights = batch_weights(labels, context.class_weights, config.beta)
+        moved = labels[:: config.thinning]  # of a batch sorted by class, as many of each
+        weights = batch_weights(moved, context.class_weights, config.beta)
         other = sampler.draw(state.params, second, labels)
 
         def loss(params, statistics):
-            x = sampler.draw(params, first, labels)
+            x = sampler.draw(params, first, moved)
             fixed = jax.lax.stop_gradient(x)
-            drifts, metrics = field(fixed, latents, other, labels)
+            drifts, metrics = field((fixed, latents, other), (moved, labels, labels))
             squares = jnp.sum((x - (fixed + drifts)) ** 2, axis=-1)
             metrics = {**metrics, "drift_norm": jnp.sqrt(jnp.sum(weights * squares))}
             return jnp.sum(weights * squares) / 2, (statistics, metrics)

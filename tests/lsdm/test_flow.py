@@ -102,7 +102,7 @@ def test_joint_is_the_descent_of_the_joint_divergence_by_the_latents():
     x, y, beta = cloud(21), cloud(21, seed=1, shift=0.5), 1.7
     order = LABELS[np.random.default_rng(0).permutation(21)]
     value = lambda x: sinkhorn.joint(x, y, order, beta, 3, epsilon=1.0, **SOLVER)[0]  # noqa: E731
-    found, _ = jax.jit(lambda: flow.joint(x, y, x, order, beta, 3, epsilon=1.0, **SOLVER))()
+    found, _ = jax.jit(lambda: flow.joint((x, y, x), (order,) * 3, beta, 3, epsilon=1.0, **SOLVER))()
     np.testing.assert_allclose(found, -21 * jax.jit(jax.grad(value))(x), atol=2e-3)
 
 
@@ -111,6 +111,8 @@ def test_joint_is_the_descent_of_the_joint_divergence_by_the_latents():
 
 def settings(**own):
     defaults = dict(
+        batch_size=32,
+        thinning=1,
         beta=float("inf"),
         epsilon=0.3,
         max_iterations=100,
@@ -132,7 +134,7 @@ def test_a_step_descends_the_divergences_weighted_by_the_shares_of_the_classes()
     """By plain gradient descent, against the gradient of Σ p(x) [OT(G, y) − OT(G, x′)] with the batches of the step."""
     shares, rate = [0.75, 0.25], 0.1
     plain = sections.optimiser(name="sgd", b1=0.0, clip=0.0, schedule="constant", warmup_steps=0, learning_rate=rate)
-    section = settings(optimiser=plain, epsilon=1.0, max_iterations=5000, threshold=1e-4)
+    section = settings(optimiser=plain, epsilon=1.0, max_iterations=5000, threshold=1e-4, batch_size=12, thinning=2)
     matcher = flow.matcher(section, context(shares))
     labels, latents = np.repeat(np.arange(2), 6), cloud(12, seed=1, shift=1.0, features=3)
     state = jax.jit(matcher.init)(jax.random.key(0), latents, labels)
@@ -142,12 +144,12 @@ def test_a_step_descends_the_divergences_weighted_by_the_shares_of_the_classes()
     other = sampler.draw(state.params, second, labels)
 
     def objective(params):
-        x, total = sampler.draw(params, first, labels), 0.0
+        x, total = sampler.draw(params, first, labels[::2]), 0.0
         for label, share in enumerate(shares):
-            of = labels == label
-            # −½ OT(y, y) and −½ OT(x′, x′) are constants; each divergence holds −½ OT(x, x), so the two cancel
-            divergences = (sinkhorn.divergence(x[of], z[of], epsilon=1.0, **SOLVER)[0] for z in (latents, other))
-            total += share * (next(divergences) - next(divergences))
+            # −½ OT(y, y) and −½ OT(x′, x′) are constants; each divergence holds −½ OT(x, x), so these cancel
+            clouds = x[labels[::2] == label], latents[labels == label], other[labels == label]
+            to_data, to_model = (sinkhorn.divergence(clouds[0], z, epsilon=1.0, **SOLVER)[0] for z in clouds[1:])
+            total += share * (to_data - to_model)
         return total
 
     moved = jax.tree.map(lambda new, old: (old - new) / rate, after.params, state.params)
@@ -156,11 +158,11 @@ def test_a_step_descends_the_divergences_weighted_by_the_shares_of_the_classes()
         np.testing.assert_allclose(found, wanted, atol=3e-3)
 
 
-@pytest.mark.parametrize("beta", [float("inf"), 4.0])
-def test_training_brings_every_class_to_its_law_and_keeps_its_spread(beta):
+@pytest.mark.parametrize(("beta", "thinning"), [(float("inf"), 1), (4.0, 2)])
+def test_training_brings_every_class_to_its_law_and_keeps_its_spread(beta, thinning):
     centres = np.array([[1.5, 0.0, 0.0], [0.0, -1.5, 1.0]], np.float32)
     labels = np.repeat(np.arange(2), 16)
-    matcher = flow.matcher(settings(beta=beta), context([0.5, 0.5], steps=300))
+    matcher = flow.matcher(settings(beta=beta, thinning=thinning), context([0.5, 0.5], steps=300))
 
     @jax.jit
     def train(key):
@@ -187,7 +189,15 @@ def test_training_brings_every_class_to_its_law_and_keeps_its_spread(beta):
     np.testing.assert_allclose(metrics["loss"], metrics["drift_norm"] ** 2 / 2, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("key", "value"), [("epsilon", 0.0), ("epsilon", -1.0), ("max_iterations", 0)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("epsilon", 0.0), ("epsilon", -1.0), ("max_iterations", 0), ("thinning", 0)]
+)
 def test_settings_that_make_no_transport_are_refused(key, value):
     with pytest.raises(UserError, match=f"matching.{key}={value}"):
         flow.matcher(settings(**{key: value}), context([1.0]))
+
+
+def test_a_thinning_that_leaves_classes_unequal_is_refused():
+    with pytest.raises(UserError, match=r"thinning=3: .* type --config\.matching\.batch_size=30$"):
+        flow.matcher(settings(batch_size=32, thinning=3), context([0.5, 0.5]))
+    flow.matcher(settings(batch_size=32, thinning=4), context([0.5, 0.5]))

@@ -31,6 +31,7 @@ def settings(**own):
         epsilon=1.0,
         max_iterations=50,
         threshold=1e-2,
+        thinning=2,
         sampling_steps=5,
         guidance=1.0,
         label_dropout=0.1,
