@@ -11,7 +11,9 @@ longer than 2 however far the data are.
 
 The model's own term is taken to an independent second batch x′, not to x itself (arXiv 2605.11755). A few points y of
 a law pull in those of an x of the same law; x against itself does not push them apart as much, each point being its own
-nearest. A second batch has the bias of the first, so that E V = 0 where the laws agree, whatever ε and the batch are.
+nearest. A second batch has the bias of the first, so that E V = 0 where the laws agree, whatever ε and the batch are,
+and ε may be small. For equal numbers of points E V descends the minibatch energy distance 2 E OT(X, Y) − E OT(X, X′) −
+E OT(Y, Y′) of Salimans et al. 2018 (arXiv 1803.05573), which for exact OT vanishes nowhere else.
 """
 
 from collections.abc import Mapping
