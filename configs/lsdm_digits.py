@@ -30,7 +30,8 @@ def get_config():
 
 VARIANTS = {
     "few": {"data.paired": 100},  # 10 labelled images a class; the other 1,147 are unpaired
-    "flow": sections.FLOW,
+    "flow": sections.FLOW
+    | {"matching.batch_size": 640, "matching.thinning": 1},  # 125 images a class are all there are
     "score": sections.SCORE,
     "smoke": sections.SMOKE,
 }

@@ -26,9 +26,10 @@ SINKHORN = {
 # So does `flow`, which bears a lower ε because its own term is taken to a second batch.
 FLOW = {
     "matching.matcher": "flow",
-    "matching.batch_size": 640,
+    "matching.batch_size": 2560,
+    "matching.thinning": 4,
     "matching.steps_per_dispatch": 10,
-    "matching.epsilon": 1.0,
+    "matching.epsilon": 0.3,
     "matching.optimiser.learning_rate": 1e-3,
     "matching.optimiser.b1": 0.9,
 }
