@@ -28,10 +28,11 @@ def get_config():
     return config
 
 
+# 125 images a class are all there are: a batch of 256 a class would hold each of them twice.
+FLOW = sections.FLOW | {"matching.batch_size": 640, "matching.thinning": 1}
 VARIANTS = {
     "few": {"data.paired": 100},  # 10 labelled images a class; the other 1,147 are unpaired
-    "flow": sections.FLOW
-    | {"matching.batch_size": 640, "matching.thinning": 1},  # 125 images a class are all there are
+    "flow": FLOW,
     "score": sections.SCORE,
     "smoke": sections.SMOKE,
 }
