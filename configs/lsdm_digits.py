@@ -29,14 +29,23 @@ def get_config():
     return config
 
 
+# 125 images a class are all there are: a batch of 256 a class would hold each of them twice.
+FLOW = sections.FLOW | {"matching.batch_size": 640, "matching.thinning": 1}
+
+
 def sweep():
     """Matchers × ε, on one representation."""
     for epsilon in (0.5, 1.0, 2.0, 5.0, 10.0):
         yield f"sinkhorn-{epsilon:g}", {"matching.matcher": "sinkhorn", "matching.epsilon": epsilon}
+    for epsilon in (0.3, 1.0, 3.0):
+        yield f"flow-{epsilon:g}", FLOW | {"matching.epsilon": epsilon}
     yield "critic", sections.CRITIC
+    yield "score", sections.SCORE
 
 
 VARIANTS = {
     "few": {"data.paired": 100},  # 10 labelled images a class; the other 1,147 are unpaired
+    "flow": FLOW,
+    "score": sections.SCORE,
     "smoke": sections.SMOKE,
 }

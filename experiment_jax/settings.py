@@ -46,6 +46,13 @@ def check_at_least(section: ConfigDict, stage: str, least: float, **examples: fl
             _refuse(stage, name, value, f"give {least} or more, as in --config.{stage}.{name}={example}")
 
 
+def check_below(section: ConfigDict, stage: str, name: str, bound: float, example: float) -> None:
+    """Raises UserError unless the setting is less than `bound`, a number or another setting; `example` is to type."""
+    value = section[name]
+    if not is_argument(value) and not is_argument(bound) and not value < bound:
+        _refuse(stage, name, value, f"give less than {bound}, as in --config.{stage}.{name}={example}")
+
+
 def check_choice(section: ConfigDict, stage: str, name: str, known: Iterable[str]) -> None:
     """Raises UserError unless the setting is one of `known`."""
     if section[name] not in (known := tuple(known)):

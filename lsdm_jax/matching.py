@@ -20,6 +20,8 @@ PyTree = Any
 
 MATCHERS = {
     "critic": "lsdm_jax.matchers.critic:matcher",
+    "flow": "lsdm_jax.matchers.flow:matcher",
+    "score": "lsdm_jax.matchers.score:matcher",
     "sinkhorn": "lsdm_jax.matchers.sinkhorn:matcher",
 }
 

@@ -187,6 +187,11 @@ BAD_CONFIG = {
     "indivisible pairs": (["--config.data.paired=101"], "type --config.data.paired=100"),
     "sides": (["--config.representation.widths=(4,4,4,4)"], "8x8 images cannot be halved 4 times"),
     "strata": (["--config.matching.batch_size=16"], "10 classes cannot share it"),
+    "no sampling steps": (
+        ["--config.matching.matcher=score", "--config.matching.sampling_steps=0"],
+        "matching.sampling_steps=0: give 1 or more",
+    ),
+    "epsilon": (["--config.matching.matcher=flow", "--config.matching.epsilon=0"], "matching.epsilon=0.0: give a pos"),
     "devices": (["--config.representation.batch_size=12"], "8 devices cannot share it"),
     "view": (["--config.matching.view=all"], "type --config.matching.view=paired"),
     "build": (["--config.matching.build=os:system"], "name a factory as package.module:function"),

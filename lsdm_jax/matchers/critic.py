@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 from experiment_jax import optimiser, settings, train_state
 from experiment_jax.stage import Context
 from experiment_jax.train_state import TrainState
-from lsdm_jax.generator import Generator
+from lsdm_jax.generator import OneStep
 from lsdm_jax.matching import Matcher
 
 PyTree = Any
@@ -170,7 +170,7 @@ class Game:
     """min_G max_f: what does not change in training. `descents` are the optimisers of G and of f; for the rest see
     `matcher`."""
 
-    generator: Generator
+    sampler: OneStep
     critic: Critic
     descents: tuple[optax.GradientTransformation, optax.GradientTransformation]
     config: ConfigDict
@@ -178,25 +178,16 @@ class Game:
 
     def init(self, key: jax.Array, latents: jax.Array, labels: jax.Array) -> State:
         first, second = jax.random.split(key)
-        noise = jnp.zeros((len(labels), self.config.noise_size))
         points = jnp.concatenate([lift(labels, self.context.num_classes, self.config.beta), latents], axis=-1)
-        params = self.generator.init(first, noise, labels)["params"], self.critic.init(second, points)["params"]
+        params = self.sampler.init(first, labels), self.critic.init(second, points)["params"]
         return State(*(train_state.create(*each) for each in zip(params, self.descents, strict=True)))
-
-    def draw(self, params: PyTree, key: jax.Array, labels: jax.Array) -> jax.Array:
-        """G(labels, η): `[batch, latent]`."""
-        noise = jax.random.normal(key, (len(labels), self.config.noise_size))
-        return self.generator.apply({"params": params}, noise, labels)
-
-    def sample(self, params: PyTree, key: jax.Array, label: jax.Array) -> jax.Array:
-        return self.draw(params, key, label[None])[0]
 
     def problem(self, params: PyTree, latents: jax.Array, labels: jax.Array, key: jax.Array):
         """The critic's problem at the generator `params`: f as (params, points) -> `[batch]`, and the clouds."""
         noise_key, between_key, *blurs = jax.random.split(key, 4)
         condition = lift(labels, self.context.num_classes, self.config.beta)
         setting = stratified if settings.is_infinite(self.config.beta) else joint
-        clouds = latents, self.draw(params, noise_key, labels)
+        clouds = latents, self.sampler.draw(params, noise_key, labels)
         real, generated = (blur(key, z, self.config.smoothing) for key, z in zip(blurs, clouds, strict=True))
         points, clouds = setting(between_key, condition, real, generated)
         return (lambda params, rows: self.critic.apply({"params": params}, points(rows))), clouds
@@ -244,9 +235,9 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
         optimiser.build(config.optimiser, context.total_steps),
         optimiser.build(config.critic_optimiser, context.total_steps * config.critic_steps),
     )
-    generator = Generator(config.width, config.depth, context.num_classes, context.model.latent_size)
-    game = Game(generator, Critic(config.critic_width, config.critic_depth), descents, config, context)
-    return Matcher(game.init, game.update, lambda state: state.generator.average["params"], game.sample, nfe=1)
+    sampler = OneStep.build(config, context)
+    game = Game(sampler, Critic(config.critic_width, config.critic_depth), descents, config, context)
+    return Matcher(game.init, game.update, lambda state: state.generator.average["params"], sampler.sample, nfe=1)
 
 
 def batch_weights(labels: jax.Array, class_weights: Any, beta: float) -> jax.Array:

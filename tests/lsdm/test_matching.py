@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiment_jax import sections
+from experiment_jax import load_config, sections
 from experiment_jax.errors import UserError
+from experiment_jax.loop import plan
 from experiment_jax.stage import Context, Model
 from lsdm_jax import matching
 
@@ -30,6 +31,15 @@ def settings(**own):
         epsilon=1.0,
         max_iterations=50,
         threshold=1e-2,
+        thinning=2,
+        sampling_steps=5,
+        guidance=1.0,
+        label_dropout=0.1,
+        sigma_data=1.0,
+        sigma_mean=-0.5,
+        sigma_std=1.2,
+        sigma_min=0.01,
+        sigma_max=10.0,
         penalty=10.0,
         one_sided=False,
         smoothing=0.0,
@@ -65,6 +75,15 @@ def batch():
 def test_an_unknown_matcher_is_refused_with_the_known_ones():
     with pytest.raises(UserError, match=f"matching.matcher=sinkhron: choose one of {', '.join(matching.MATCHERS)}"):
         matching.stage(settings(matcher="sinkhron"), context())
+
+
+@pytest.mark.parametrize("name", ["flow", "score"])
+@pytest.mark.parametrize("recipe", ["digits", "fashion_mnist"])
+def test_the_variants_named_as_a_matcher_choose_it_and_can_be_built(recipe, name):
+    section = load_config(f"configs/lsdm_{recipe}.py:{name}").matching
+    assert section.matcher == name and section.batch_size % CLASSES == 0
+    assert plan(section, 1000).total > 0
+    matching.stage(section, context())
 
 
 @pytest.mark.parametrize("missing", ["encode", "decode"])
@@ -103,6 +122,11 @@ def test_every_matcher_keeps_the_form_of_its_state_and_reports_scalars(name, bet
     assert after == state
     assert {"loss", "gradient_norm", "update_norm", "parameter_norm"} <= set(metrics)
     assert all(value.shape == () for value in metrics.values())
+
+
+def test_the_model_is_told_what_a_sample_costs():
+    assert matching.stage(settings(matcher="critic"), context()).provides["nfe"] == 1
+    assert matching.stage(settings(matcher="score"), context()).provides["nfe"] == 10  # 5 steps, guided
 
 
 @pytest.mark.parametrize("name", NAMES)

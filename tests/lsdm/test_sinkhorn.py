@@ -107,6 +107,15 @@ def test_a_cloud_is_no_distance_from_itself_and_nothing_pulls():
     np.testing.assert_allclose(gradient, 0.0, atol=1e-3)
 
 
+def test_the_cost_is_the_distance_with_gradient_0_where_points_coincide():
+    x, y = cloud(11), cloud(7, seed=1)
+    cost = sinkhorn.Distance()
+    np.testing.assert_allclose(cost.all_pairs(x, y), cdist(x, y), rtol=1e-5)
+    assert cost(x[0], x[0]) == 0.0
+    np.testing.assert_array_equal(jax.grad(cost)(x[0], x[0]), np.zeros(5))
+    np.testing.assert_allclose(jax.grad(cost)(x[0], y[0]), (x[0] - y[0]) / np.linalg.norm(x[0] - y[0]), rtol=1e-5)
+
+
 def test_coincident_points_give_no_nan():
     x = np.concatenate([np.repeat(cloud(5), 2, axis=0), np.zeros((1, 5), np.float32)])
     value, gradient = entropic(x, x[::-1].copy(), 0.3)

@@ -1,0 +1,146 @@
+"""The `flow` matcher: G is regressed onto where the gradient flow of the debiased entropic W₁ would carry its samples.
+
+min_G E ½‖G(X, η) − sg(G(X, η) + V)‖², V the Sinkhorn drift, data minus model (arXiv 2603.12366; drifting models: arXiv
+2602.04770). S_ε(μ, ν) = OT_ε(μ, ν) − ½ OT_ε(μ, μ) − ½ OT_ε(ν, ν) falls fastest where each point x of μ moves along
+
+    V(x) = −∇f_{μν}(x) + ∇f_{μμ}(x),   ∇f_{μν}(xᵢ) = (1/aᵢ) Σⱼ Pᵢⱼ ∇₁c(xᵢ, yⱼ)   (envelope theorem).
+
+For the cost ½‖·‖², whose distance is W₂, ∇₁c = x − y and V is a difference of barycentres. LSDM's distance is W₁: there
+∇₁c is the unit vector (x − y)/‖x − y‖, and V the mean direction to the data less the mean direction to the model, no
+longer than 2 however far the data are.
+
+The model's own term is taken to an independent second batch x′, not to x itself (arXiv 2605.11755). A few points y of
+a law pull in those of an x of the same law; x against itself does not push them apart as much, each point being its own
+nearest. A second batch has the bias of the first, so that E V = 0 where the laws agree, whatever ε and the batch are,
+and ε may be small. For equal numbers of points E V descends the minibatch energy distance 2 E OT(X, Y) − E OT(X, X′) −
+E OT(Y, Y′) of Salimans et al. 2018 (arXiv 1803.05573), which for exact OT vanishes nowhere else.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+from ott.geometry import geometry, pointcloud
+from ott.solvers import linear
+
+from experiment_jax import optimiser, settings, train_state
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Context
+from lsdm_jax.generator import OneStep
+from lsdm_jax.matchers.critic import batch_weights
+from lsdm_jax.matchers.sinkhorn import Distance, pairs
+from lsdm_jax.matching import Matcher
+
+PyTree = Any
+Metrics = Mapping[str, jax.Array]
+Clouds = tuple[jax.Array, jax.Array, jax.Array]  # x, y and the second batch, or their labels
+
+COINCIDENT = 1e-5  # nearer points have a direction of nothing but rounding
+
+
+def pull(
+    x: jax.Array, y: jax.Array, *, epsilon: float, max_iterations: int, threshold: float
+) -> tuple[jax.Array, Metrics]:
+    """−∇f(xᵢ) = Σⱼ n Pᵢⱼ (yⱼ − xᵢ)/‖yⱼ − xᵢ‖, what OT_ε draws each point of x towards y by; 0 from a coincident point.
+
+    Args:
+        x: cloud `[n, d]`, equal weights.
+        y: cloud `[m, d]`, equal weights.
+        epsilon: entropic regularisation, in units of distance.
+        max_iterations: bound on Sinkhorn iterations.
+        threshold: the solver stops when the marginals' L1 error is below.
+
+    Returns:
+        `[n, d]`, no row longer than 1; iterations, and whether the solver converged.
+    """
+    cost = pointcloud.PointCloud(x, y, cost_fn=Distance()).cost_matrix  # once, not at every iteration
+    problem = geometry.Geometry(cost_matrix=cost, epsilon=epsilon)
+    solved = linear.solve(problem, max_iterations=max_iterations, threshold=threshold)
+    rows = len(x) * solved.matrix / jnp.where(cost > COINCIDENT, cost, jnp.inf)
+    towards = rows @ y - jnp.sum(rows, axis=1, keepdims=True) * x
+    evidence = {"iterations": solved.n_iters, "converged": solved.converged}
+    return towards, {name: jnp.asarray(value, jnp.float32) for name, value in evidence.items()}
+
+
+def drift(x: jax.Array, y: jax.Array, other: jax.Array, **solver: Any) -> tuple[jax.Array, Metrics]:
+    """V `[n, d]` at the model's points x `[n, d]`, from data y and a second batch `other` of the model, both `[m, d]`.
+
+    With x itself for `other` it is −n ∇ₓ S_ε(x, y). For the solver, and the metrics of the first term, see `pull`.
+    """
+    towards_data, metrics = pull(x, y, **solver)
+    towards_model, _ = pull(x, other, **solver)
+    return towards_data - towards_model, metrics
+
+
+def stratified(x: jax.Array, y: jax.Array, other: jax.Array, **solver: Any) -> tuple[jax.Array, Metrics]:
+    """β = ∞: the drift within each class, one problem a class, all at once; clouds `[classes, n or m, latent]`."""
+    drifts, metrics = jax.vmap(lambda *clouds: drift(*clouds, **solver))(x, y, other)
+    return drifts, jax.tree.map(jnp.mean, metrics)
+
+
+def joint(clouds: Clouds, labels: Clouds, beta: float, num_classes: int, **solver: Any) -> tuple[jax.Array, Metrics]:
+    """Finite β: the drift of the pairs (βφ(label), z) in their latents, for the labels stay.
+
+    Clouds are x `[n, latent]`, y and other `[m, latent]`, and the labels theirs, int32 `[n]`, `[m]` and `[m]`.
+    """
+    pair = (pairs(z, of, beta, num_classes) for z, of in zip(clouds, labels, strict=True))
+    drifts, metrics = drift(*pair, **solver)
+    return drifts[:, num_classes:], metrics
+
+
+def matcher(config: ConfigDict, context: Context) -> Matcher:
+    """The matcher.
+
+    A second batch costs an evaluation of G and its plan, a third of what a point costs that is moved: so few are moved
+    towards many.
+
+    Args:
+        config: beta, epsilon, max_iterations, threshold, thinning (how many points of the data and of the second batch
+            there are for each that is moved), and for the generator noise_size, width, depth, optimiser, ema_decay.
+        context: see `Context`.
+
+    Raises:
+        UserError: an epsilon that is not positive, no iterations, no thinning, or one that leaves classes unequal.
+    """
+    settings.check_positive(config, context.name, epsilon=2.0)
+    settings.check_at_least(config, context.name, 1, max_iterations=200, thinning=4)
+    strata = context.num_classes if settings.is_infinite(config.beta) else 1
+    if config.batch_size % (strata * config.thinning):
+        nearest = max(round(config.batch_size / (strata * config.thinning)), 1) * strata * config.thinning
+        raise UserError(
+            f"{context.name}.thinning={config.thinning}: does not divide a class's part of a batch of "
+            f"{config.batch_size}; type --config.{context.name}.batch_size={nearest}"
+        )
+    sampler = OneStep.build(config, context)
+    descent = optimiser.build(config.optimiser, context.total_steps)
+    solver = dict(epsilon=config.epsilon, max_iterations=config.max_iterations, threshold=config.threshold)
+
+    def field(clouds: Clouds, labels: Clouds) -> tuple[jax.Array, Metrics]:
+        if not settings.is_infinite(config.beta):
+            return joint(clouds, labels, config.beta, context.num_classes, **solver)
+        classes = (context.num_classes, -1, clouds[0].shape[-1])
+        drifts, metrics = stratified(*(z.reshape(classes) for z in clouds), **solver)
+        return drifts.reshape(clouds[0].shape), metrics
+
+    def init(key: jax.Array, latents: jax.Array, labels: jax.Array) -> train_state.TrainState:
+        return train_state.create(sampler.init(key, labels), descent)
+
+    def update(state: train_state.TrainState, latents: jax.Array, labels: jax.Array, key: jax.Array):
+        first, second = jax.random.split(key)
+        moved = labels[:: config.thinning]  # of a batch sorted by class, as many of each
+        weights = batch_weights(moved, context.class_weights, config.beta)
+        other = sampler.draw(state.params, second, labels)
+
+        def loss(params, statistics):
+            x = sampler.draw(params, first, moved)
+            fixed = jax.lax.stop_gradient(x)
+            drifts, metrics = field((fixed, latents, other), (moved, labels, labels))
+            squares = jnp.sum((x - (fixed + drifts)) ** 2, axis=-1)
+            metrics = {**metrics, "drift_norm": jnp.sqrt(jnp.sum(weights * squares))}
+            return jnp.sum(weights * squares) / 2, (statistics, metrics)
+
+        return train_state.descend(state, loss, descent, config.ema_decay)
+
+    return Matcher(init, update, lambda state: state.average["params"], sampler.sample, nfe=1)
