@@ -38,13 +38,16 @@ def representation(**own: Any) -> ConfigDict:
         batch_size=128,
         steps=4000,
         optimiser=dict(learning_rate=2e-3),
-        kind="autoencoder",
+        kind="autoencoder",  # or vae, wae, rae; identity, with steps=0: latents are the pixels
         latent_size=64,
         widths=(32, 64),  # channels of each level; a level halves the sides
-        noise=0.05,  # on the decoder's inputs in training, in units of the latents' scale
         l1=1.0,
         ssim=0.0,
         perceptual=0.0,
+        noise=0.05,  # autoencoder: on the decoder's inputs in training, in units of the latents' scale
+        kl=0.1,  # vae: weight of KL(q(z|Y) || N(0, I)), in nats a pixel
+        mmd=10.0,  # wae: weight of MMD²(q(z), N(0, I)), divided by the number of pixels
+        l2=0.1,  # rae: weight of the latents' half squared norm, divided by the number of pixels
     )
     return stage("lsdm_jax.representation:stage", **settings | own)
 
@@ -73,5 +76,8 @@ def matching(**own: Any) -> ConfigDict:
         critic_width=512,
         critic_depth=3,
         critic_optimiser=optimiser(learning_rate=5e-4, b1=0.0),
+        # gmm; like prior it trains nothing: steps=0
+        components=10,  # of the mixture of each class
+        covariance_floor=1e-3,  # added to the variance of each coordinate, which over all classes is 1
     )
     return stage("lsdm_jax.matching:stage", **settings | own)

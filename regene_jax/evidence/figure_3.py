@@ -3,11 +3,10 @@
 import numpy as np
 from sklearn.manifold import TSNE
 
-from experiment_jax import pictures
+from experiment_jax import pictures, plots
 from experiment_jax.errors import UserError
 from experiment_jax.judged import Bench
 from experiment_jax.run import Run, load_run
-from regene_jax.evidence import plots
 from regene_jax.evidence.transitions import pairs, transitions
 
 POINTS = 2000

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from experiment_jax import judged, metrics
+from experiment_jax import judged, metrics, plots
 from experiment_jax.judged import Bench
 from experiment_jax.run import Run
-from regene_jax.evidence import plots
 
 RATIOS = tuple(round(0.1 * number, 1) for number in range(11))
 
