@@ -31,4 +31,5 @@ def get_config():
 VARIANTS = {
     "few": {"data.paired": 100},  # 10 labelled images a class; the other 1,147 are unpaired
     "smoke": sections.SMOKE,
+    **sections.CROSSINGS,  # autoencoder_prior … identity_critic: representations × samplers
 }

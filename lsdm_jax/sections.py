@@ -24,6 +24,36 @@ SINKHORN = {
     "matching.optimiser.b1": 0.9,
 }
 
+CRITIC = {
+    "matching.matcher": "critic",
+    "matching.batch_size": 250,
+    "matching.optimiser.learning_rate": 5e-4,
+    "matching.optimiser.b1": 0.0,
+}
+# What a representation may be, and what may sample its latents, as variants of a recipe: `vae_gmm` and so on.
+REPRESENTATIONS = {
+    "autoencoder": {"representation.kind": "autoencoder"},
+    "vae": {"representation.kind": "vae"},
+    "wae": {"representation.kind": "wae"},
+    "rae": {"representation.kind": "rae"},
+    "identity": {
+        "stages": ("representation", "matching"),
+        "representation.kind": "identity",
+        "representation.steps": 0,
+    },
+}
+SAMPLERS = {
+    "prior": {"matching.matcher": "prior", "matching.steps": 0},
+    "gmm": {"matching.matcher": "gmm", "matching.steps": 0},
+    "vae": {"matching.matcher": "vae", "matching.optimiser.learning_rate": 1e-3, "matching.optimiser.b1": 0.9},
+    "critic": CRITIC,
+}
+CROSSINGS = {
+    f"{kind}_{sampler}": {**of_kind, **of_sampler}
+    for kind, of_kind in REPRESENTATIONS.items()
+    for sampler, of_sampler in SAMPLERS.items()
+}
+
 
 def perceptual(**own: Any) -> ConfigDict:
     """The stage whose features the perceptual loss uses; see `experiment_jax.perceptual`."""

@@ -8,10 +8,11 @@ import scipy.stats
 from ml_collections import ConfigDict
 from sklearn.mixture import GaussianMixture
 
-from experiment_jax import UserError, checkpoints, evaluation, load_run, sections, train
+from experiment_jax import UserError, checkpoints, data, evaluation, load_config, load_run, method, sections, train
 from experiment_jax.data import View
 from experiment_jax.stage import Context, Model
 from lsdm_jax import matching
+from lsdm_jax import sections as lsdm_sections
 from lsdm_jax.matchers import gmm, prior, vae
 
 LATENT, CLASSES = 3, 2
@@ -178,6 +179,17 @@ def test_a_fitted_matcher_trains_nothing_and_can_be_taken_from_another_run(tiny,
     again = tiny(**taken, matching__matcher="gmm", matching__batch_size=17, matching__from_run=str(tmp_path / "first"))
     copied = train(again, tmp_path / "again", one)
     assert checkpoints.digest(copied) == checkpoints.digest(frozen)
+
+
+def test_every_crossing_of_a_representation_and_a_sampler_can_be_built():
+    plain = load_config("configs/lsdm_digits.py")
+    dataset = data.load(plain.data, plain.seed)
+    assert {"autoencoder_prior", "vae_gmm", "rae_vae", "identity_critic"} < lsdm_sections.CROSSINGS.keys()
+    for name in lsdm_sections.CROSSINGS:
+        parts = method.build(load_config(f"configs/lsdm_digits.py:{name}"), dataset)
+        trained = [part.name for part in parts if part.stage.update is not None]
+        fitted = name.partition("_")[2] in ("prior", "gmm")
+        assert trained == ["representation"] * ("identity" not in name) + ["matching"] * (not fitted)
 
 
 def test_latents_reach_the_fit_with_their_labels():
