@@ -45,7 +45,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         return identity(context)
     kind = KINDS[config.kind]
     if kind.weight:
-        settings.check_at_least(config, context.name, 0, **{kind.weight: 0.1})
+        settings.check_at_least(config, context.name, 0, **{kind.weight: 0.05})
     if not settings.is_off(config.perceptual) and context.model.features is None:
         raise UserError(
             f"{context.name}.perceptual={config.perceptual}: needs a stage before it that provides features; "

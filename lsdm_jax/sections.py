@@ -75,9 +75,9 @@ def representation(**own: Any) -> ConfigDict:
         ssim=0.0,
         perceptual=0.0,
         noise=0.05,  # autoencoder: on the decoder's inputs in training, in units of the latents' scale
-        kl=0.1,  # vae: weight of KL(q(z|Y) || N(0, I)), in nats a pixel
+        kl=0.05,  # vae: weight of KL(q(z|Y) || N(0, I)), divided by the number of pixels
         mmd=10.0,  # wae: weight of MMD²(q(z), N(0, I)), divided by the number of pixels
-        l2=0.1,  # rae: weight of the latents' half squared norm, divided by the number of pixels
+        l2=1e-3,  # rae: weight of the latents' half squared norm, divided by the number of pixels
     )
     return stage("lsdm_jax.representation:stage", **settings | own)
 
