@@ -145,7 +145,7 @@ def _plot(bound: Bound) -> np.ndarray:
         axes.bar(place, height, bottom=bottom, color=colour)
     for place, value in ((0, terms[0]), (1, terms[1]), (2, bound.right), (3.5, bound.w1_image)):
         axes.annotate(f"{value:.3g}", (place, value), ha="center", va="bottom")
-    slope = f"max(1, L) · W₁ of latents\n{max(1.0, bound.lipschitz):.3g} · {bound.w1_latent:.3g}"
+    slope = f"max(1, L) · W₁\nof latents:\n{max(1.0, bound.lipschitz):.3g} · {bound.w1_latent:.3g}"
     axes.set_xticks((0, 1, 2, 3.5), ("reconstruction", slope, "their sum", "W₁ of images"))
     axes.set_ylabel("distance between images in [-1, 1]")
     axes.margins(y=0.1)
