@@ -10,6 +10,8 @@ import sys
 from experiment_jax import UserError, command_line, load_config, load_run, sweep
 from experiment_jax.evaluation import evaluate_images, read_images, save_samples, summary
 
+BOUND = "lsdm_jax.bound:evidence"
+
 
 def main() -> None:
     parser = command_line.Parser(__doc__)
@@ -24,6 +26,7 @@ def main() -> None:
         metavar="FUNCTION",
         help="also make the method's figures and tables: those that the config names, or these (package.module:name)",
     )
+    parser.add_argument("--bound", action="store_true", help="also measure the terms of LSDM's bound, and draw them")
     parser.add_argument(
         "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
     )
@@ -47,6 +50,8 @@ def _evaluate(flags: argparse.Namespace) -> dict:
         evidence = run.config.evaluation.get("evidence", ())
         if not evidence:
             raise UserError("--evidence: the run's config names none; type --evidence package.module:name")
+    if flags.bound:
+        evidence = (*evidence, BOUND)
     options = dict(num_samples=flags.num_samples, protocol=flags.protocol, with_cas=flags.cas, evidence=evidence)
     metrics = run.evaluate(**options)
     if flags.save_samples:

@@ -48,4 +48,5 @@ VARIANTS = {
     "flow": FLOW,
     "score": sections.SCORE,
     "smoke": sections.SMOKE,
+    **sections.CROSSINGS,  # autoencoder_prior … identity_critic: representations × samplers
 }

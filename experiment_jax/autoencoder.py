@@ -4,6 +4,9 @@ Both work at low resolution: pixels are folded into channels before a convolutio
 (decoder), which has no checkerboards and is many times cheaper on CPU than transposed convolutions.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import dm_pix as pix
 import flax.linen as nn
 import jax
@@ -37,24 +40,32 @@ class Decoder(nn.Module):
     Attributes:
         widths: channels of each level, in the encoder's order.
         image_shape: (height, width, channels).
+        spectral: divide the weights of each layer, as a matrix, by their largest singular value (Miyato et al. 2018,
+            arXiv 1802.05957), estimated by power iteration in the collection "batch_stats", which moves where it is
+            mutable. Activations are then not normalised: that would divide by their size, and bound nothing.
     """
 
     widths: tuple[int, ...]
     image_shape: tuple[int, int, int]
+    spectral: bool = False
 
     @nn.compact
     def __call__(self, latents: jax.Array) -> jax.Array:
         height, width, channels = self.image_shape
         scale = 2 ** len(self.widths)
         deepest = self.widths[-1]
-        x = nn.Dense(height // scale * (width // scale) * deepest)(latents)
+        layer, norm = (self._spectral, _no_norm) if self.spectral else (_as_it_is, _norm)
+        x = layer(nn.Dense(height // scale * (width // scale) * deepest))(latents)
         x = x.reshape(-1, height // scale, width // scale, deepest)
-        x = nn.silu(_norm(deepest)(x))
-        x = nn.silu(_norm(deepest)(nn.Conv(deepest, (3, 3))(x)))
+        x = nn.silu(norm(deepest)(x))
+        x = nn.silu(norm(deepest)(layer(nn.Conv(deepest, (3, 3)))(x)))
         for out in reversed(self.widths[:-1]):
-            x = pix.depth_to_space(nn.Conv(4 * out, (3, 3))(x), 2)
-            x = nn.silu(_norm(out)(x))
-        return nn.tanh(pix.depth_to_space(nn.Conv(4 * channels, (3, 3))(x), 2))
+            x = pix.depth_to_space(layer(nn.Conv(4 * out, (3, 3)))(x), 2)
+            x = nn.silu(norm(out)(x))
+        return nn.tanh(pix.depth_to_space(layer(nn.Conv(4 * channels, (3, 3)))(x), 2))
+
+    def _spectral(self, layer: nn.Module) -> Callable[[jax.Array], jax.Array]:
+        return partial(nn.SpectralNorm(layer), update_stats=self.is_mutable_collection("batch_stats"))
 
 
 def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...], stage: str) -> None:
@@ -70,3 +81,11 @@ def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...], stag
 
 def _norm(width: int) -> nn.GroupNorm:
     return nn.GroupNorm(num_groups=next(n for n in (8, 4, 2, 1) if width % n == 0))
+
+
+def _no_norm(width: int) -> Callable[[jax.Array], jax.Array]:
+    return lambda x: x
+
+
+def _as_it_is(layer: nn.Module) -> nn.Module:
+    return layer

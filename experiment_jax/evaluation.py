@@ -57,7 +57,7 @@ def evaluate(
     bench, labels = judged.bench(run.config, protocol or run.config.evaluation.protocol, num_samples, seed)
     results, samples = _measure(run, bench, labels, seed)
     results["seconds"] = time.perf_counter() - start
-    if with_cas and samples is not None:
+    if with_cas and samples is not None and run.model.conditional:
         start = time.perf_counter()
         results["cas"] = cas.classification_accuracy_score(bench, run.config.judge, samples.images, labels)
         results["cas_seconds"] = time.perf_counter() - start
@@ -80,8 +80,9 @@ def _measure(run: Run, bench: Bench, labels: np.ndarray, seed: int) -> tuple[dic
         samples, images_per_second = draw(run, labels, seed)
         features = bench.features(samples.images)
         results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
-        results |= judged.measure_samples(bench, samples.images, features, labels)
-        results |= latent_metrics(run, bench, real, samples.latents, labels)
+        heeded = labels if run.model.conditional else None
+        results |= judged.measure_samples(bench, samples.images, features, heeded)
+        results |= latent_metrics(run, bench, real, samples.latents, heeded)
         if run.model.tests:
             results |= acceptance_metrics(samples, labels, run.dataset.num_classes)
             _warn_of_rejected_classes(run, samples, labels)
@@ -152,7 +153,7 @@ def representation_metrics(run: Run, bench: Bench, real: np.ndarray) -> dict[str
 
 
 def latent_metrics(
-    run: Run, bench: Bench, real: np.ndarray, samples: np.ndarray, labels: np.ndarray
+    run: Run, bench: Bench, real: np.ndarray, samples: np.ndarray, labels: np.ndarray | None
 ) -> dict[str, float]:
     """`w1_latent`, its floor and `spread`, exact and per class, and the sliced W₁ of all; in the model's latents.
 
@@ -163,8 +164,11 @@ def latent_metrics(
         bench: the real images.
         real: latents of `bench.reference`, `[M, latent]`.
         samples: latents `[N, latent]`.
-        labels: of the samples, int32 `[N]`.
+        labels: of the samples, int32 `[N]`; None: they heed none, and what goes by class is absent.
     """
+    sliced = {"w1_latent_sliced": metrics.w1_sliced(samples, real)}
+    if labels is None:
+        return sliced
     classes = run.dataset.num_classes
     reference = real, bench.reference.labels
     other = run.encode(bench.other.images), bench.other.labels
@@ -172,7 +176,7 @@ def latent_metrics(
     return {
         "w1_latent": float(np.mean(metrics.w1_per_class(*generated, *reference, classes))),
         "w1_latent_floor": float(np.mean(metrics.w1_per_class(*other, *reference, classes))),
-        "w1_latent_sliced": metrics.w1_sliced(samples, real),
+        **sliced,
         "spread": metrics.spread(*generated, *reference, classes),
     }
 

@@ -51,9 +51,12 @@ class Model:
         features: (params, images) -> list of feature maps `[batch, h, w, features]`, for perceptual losses.
         sample: (params, keys `[batch]`, condition `[batch, …]`) -> Samples. One key a sample: sample i depends on key
             i and condition i, not on the batch that it is drawn in.
+        prior: (params) -> mean `[latent]` and standard deviation, one for all coordinates, of the normal law that the
+            latents were trained towards; None where they were trained towards none.
         latent_size: dimension of the latents.
         nfe: evaluations of the generator that one sample takes.
         tests: whether `sample` tests what it draws.
+        conditional: whether `sample` heeds its condition; what is measured class by class needs one that does.
     """
 
     params: Upstream = dataclasses.field(default_factory=dict)
@@ -62,9 +65,11 @@ class Model:
     classify: Callable[..., jax.Array] | None = None
     features: Callable[..., list[jax.Array]] | None = None
     sample: Callable[..., Samples] | None = None
+    prior: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     latent_size: int | None = None
     nfe: int | None = None
     tests: bool = False
+    conditional: bool = True
 
     def extend(self, stage: "Stage") -> "Model":
         """This model with what `stage` provides; later stages replace what earlier ones provided."""

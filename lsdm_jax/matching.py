@@ -6,29 +6,35 @@ stands in for it, is the *matcher*'s matter: one file each under `lsdm_jax/match
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
-from experiment_jax import parallel, settings
+from experiment_jax import parallel, passes, settings
+from experiment_jax.data import View
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Batch, Context, Samples, Stage, Upstream
+from experiment_jax.stage import Batch, Context, Frozen, Samples, Stage, Upstream
 
 PyTree = Any
 
 MATCHERS = {
     "critic": "lsdm_jax.matchers.critic:matcher",
     "flow": "lsdm_jax.matchers.flow:matcher",
+    "gmm": "lsdm_jax.matchers.gmm:matcher",
+    "prior": "lsdm_jax.matchers.prior:matcher",
     "score": "lsdm_jax.matchers.score:matcher",
     "sinkhorn": "lsdm_jax.matchers.sinkhorn:matcher",
+    "vae": "lsdm_jax.matchers.vae:matcher",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Matcher:
-    """How a sampler of latents is trained and drawn from.
+    """How a sampler of latents is trained, or fitted, and drawn from.
 
     Attributes:
         init: (key, latents `[batch, latent]`, labels int32 `[batch]`) -> state.
@@ -37,13 +43,28 @@ class Matcher:
         averaged: state -> params of the sampler.
         sample: (params, key, label int32 scalar) -> latent `[latent]`, one sample from one key.
         nfe: evaluations of a network that one sample takes.
+        fit: (latents `[N, latent]`, labels int32 `[N]`, upstream) -> params of the sampler, all pairs at once on the
+            host, in place of `init`, `update` and `averaged`; see `fitted`.
+        conditional: whether samples heed their label.
     """
 
-    init: Callable[[jax.Array, jax.Array, jax.Array], PyTree]
-    update: Callable[[PyTree, jax.Array, jax.Array, jax.Array], tuple[PyTree, Mapping[str, jax.Array]]]
-    averaged: Callable[[PyTree], PyTree]
+    init: Callable[[jax.Array, jax.Array, jax.Array], PyTree] | None
+    update: Callable[[PyTree, jax.Array, jax.Array, jax.Array], tuple[PyTree, Mapping[str, jax.Array]]] | None
+    averaged: Callable[[PyTree], PyTree] | None
     sample: Callable[[PyTree, jax.Array, jax.Array], jax.Array]
     nfe: int
+    fit: Callable[[np.ndarray, np.ndarray, Upstream], PyTree] | None = None
+    conditional: bool = True
+
+    @classmethod
+    def fitted(
+        cls,
+        fit: Callable[[np.ndarray, np.ndarray, Upstream], PyTree],
+        sample: Callable[[PyTree, jax.Array, jax.Array], jax.Array],
+        conditional: bool = True,
+    ) -> "Matcher":
+        """A matcher that trains no network (`steps=0`) and evaluates none to draw."""
+        return cls(None, None, None, sample, nfe=0, fit=fit, conditional=conditional)
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
@@ -68,6 +89,9 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         raise UserError(
             f"{context.name}.view={config.view}: matching needs labels; type --config.{context.name}.view=paired"
         )
+    matcher = configs.resolve(MATCHERS[config.matcher])(config, context)
+    if matcher.fit is not None:
+        return _fitted(matcher, context)
     strata = context.num_classes if settings.is_infinite(config.beta) else None
     if strata and config.batch_size % strata:
         nearest = max(round(config.batch_size / strata), 1) * strata
@@ -75,7 +99,6 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"{context.name}.batch_size={config.batch_size}: {strata} classes cannot share it; "
             f"type --config.{context.name}.batch_size={nearest}"
         )
-    matcher = configs.resolve(MATCHERS[config.matcher])(config, context)
     model = context.model
 
     def inputs(images: jax.Array, upstream: Upstream) -> Mapping[str, jax.Array]:
@@ -88,16 +111,33 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         latents, labels = parallel.gather((batch["latents"], batch["labels"]), context.axis_name)
         return matcher.update(state, latents, labels, key)
 
-    def sample(params, keys: jax.Array, condition: jax.Array) -> Samples:
-        latents = jax.vmap(matcher.sample, in_axes=(None, 0, 0))(params[context.name]["params"], keys, condition)
-        return Samples.untested(model.decode(params, latents), latents)
-
     return Stage(
         init=init,
         update=update,
         averaged=matcher.averaged,
         finish=lambda state, view, upstream: {"params": matcher.averaged(state)},
-        provides=dict(sample=sample, nfe=matcher.nfe),
+        provides=_sampler(matcher, context, "params"),
         inputs=inputs,
         strata=strata,
     )
+
+
+def _fitted(matcher: Matcher, context: Context) -> Stage:
+    """The stage of a matcher that is fitted in one pass over the pairs."""
+
+    def finish(state: PyTree, view: View, upstream: Upstream) -> Frozen:
+        encode = jax.jit(lambda params, images: context.model.encode(params, passes.to_float(images)))
+        latents = passes.over(partial(encode, jax.device_put(dict(upstream))), view.images, batch_size=500)
+        return {"fitted": matcher.fit(latents, view.labels, upstream)}
+
+    return Stage.untrained(finish, _sampler(matcher, context, "fitted"))
+
+
+def _sampler(matcher: Matcher, context: Context, part: str) -> dict[str, Any]:
+    """What a matcher's stage adds to the model; `part` of what the stage freezes is the matcher's params."""
+
+    def sample(params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
+        latents = jax.vmap(matcher.sample, in_axes=(None, 0, 0))(params[context.name][part], keys, condition)
+        return Samples.untested(context.model.decode(params, latents), latents)
+
+    return dict(sample=sample, nfe=matcher.nfe, conditional=matcher.conditional)

@@ -1,9 +1,11 @@
 """Step 1 of LSDM: a latent space learnt from all images, paired or not.
 
-min_{E, D} ‖Y − D(E(Y))‖ over every image Y (arXiv 2603.04223, step 1); no label is seen.
+min_{E, D} ‖Y − D(E(Y))‖ over every image Y (arXiv 2603.04223, step 1); no label is seen. What the kinds of
+representation add to that is in `lsdm_jax.kinds`.
 """
 
 import dataclasses
+import math
 from functools import partial
 from typing import Any
 
@@ -13,12 +15,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, parallel, passes, reconstruction, settings, train_state
+from experiment_jax import optimiser, passes, reconstruction, settings, train_state
 from experiment_jax.autoencoder import Decoder, Encoder, check_sides
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
 from experiment_jax.train_state import TrainState
+from lsdm_jax.kinds import KINDS, Kind
 
 PyTree = Any
 
@@ -27,44 +30,48 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     """The stage of a representation.
 
     Args:
-        config: kind ("autoencoder"), latent_size, widths, noise (standard deviation of what the decoder's inputs get
-            in training, in units of the latents' own scale), l1, ssim and perceptual (weights of the loss),
-            optimiser, ema_decay.
+        config: kind (one of `lsdm_jax.kinds.KINDS`, or "identity": latents are the pixels, and nothing is trained),
+            latent_size, widths, l1, ssim and perceptual (weights of the reconstruction loss), optimiser, ema_decay,
+            and what the kind itself reads: noise (autoencoder; standard deviation of what the decoder's inputs get in
+            training, in units of the latents' own scale), kl (vae), mmd (wae), l2 (rae).
         context: see `Context`; its model provides features where `perceptual` is not 0.
 
     Raises:
-        UserError: an unknown kind, a perceptual loss without a stage that provides features, or images whose sides
-            cannot be halved often enough.
+        UserError: an unknown kind, a negative weight of its penalty, a perceptual loss without a stage that provides
+            features, or images whose sides cannot be halved often enough.
     """
-    settings.check_choice(config, context.name, "kind", ("autoencoder",))
+    settings.check_choice(config, context.name, "kind", (*KINDS, "identity"))
+    if config.kind == "identity":
+        return identity(context)
+    kind = KINDS[config.kind]
+    if kind.weight:
+        settings.check_at_least(config, context.name, 0, **{kind.weight: 0.05})
     if not settings.is_off(config.perceptual) and context.model.features is None:
         raise UserError(
             f"{context.name}.perceptual={config.perceptual}: needs a stage before it that provides features; "
             f"type --config.{context.name}.perceptual=0"
         )
     check_sides(context.image_shape, config.widths, context.name)
-    encoder = Encoder(config.widths, config.latent_size)
-    decoder = Decoder(config.widths, context.image_shape)
+    encoder = Encoder(config.widths, kind.outputs * config.latent_size)
+    decoder = Decoder(config.widths, context.image_shape, kind.spectral)
     descent = optimiser.build(config.optimiser, context.total_steps)
-    own = Autoencoder(encoder, decoder, descent, config, context)
-    return Stage(
-        init=own.init,
-        update=own.update,
-        averaged=own.averaged,
-        finish=own.finish,
-        provides=dict(encode=own.encode, decode=own.decode, latent_size=config.latent_size),
-    )
+    own = Representation(kind, encoder, decoder, descent, config, context)
+    provides = dict(encode=own.encode, decode=own.decode, latent_size=config.latent_size)
+    if kind.prior:
+        provides["prior"] = own.prior
+    return Stage(init=own.init, update=own.update, averaged=own.averaged, finish=own.finish, provides=provides)
 
 
 @dataclasses.dataclass(frozen=True)
-class Autoencoder:
+class Representation:
     """E and D, and what does not change in training; for the settings see `stage`.
 
     Latents are standardised as E(Y) -> (E(Y) − mean) / scale, with the mean of each coordinate and one scale for all of
     them, so that the mean square of a coordinate is 1 and the geometry stays that of the decoder: distances, transport
-    plans and the decoder's Lipschitz constant change by one factor only.
+    plans and the decoder's Lipschitz constant change by one factor only. Of a law q(z | Y) the latent is the mean.
     """
 
+    kind: Kind
     encoder: Encoder
     decoder: Decoder
     descent: optax.GradientTransformation
@@ -74,11 +81,9 @@ class Autoencoder:
     def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> TrainState:
         first, second = jax.random.split(key)
         latents = jnp.zeros((1, self.config.latent_size))
-        params = {
-            "encoder": self.encoder.init(first, batch["images"])["params"],
-            "decoder": self.decoder.init(second, latents)["params"],
-        }
-        return train_state.create(params, self.descent)
+        decoder = self.decoder.init(second, latents)
+        params = {"encoder": self.encoder.init(first, batch["images"])["params"], "decoder": decoder.pop("params")}
+        return train_state.create(params, self.descent, statistics=decoder)
 
     def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         images = batch["images"]
@@ -86,43 +91,72 @@ class Autoencoder:
         features = None if settings.is_off(weights.perceptual) else partial(self.context.model.features, upstream)
 
         def loss(params, statistics):
-            latents = self._apply_encoder(params, images)
-            scale = _scale(latents, self.context.axis_name)
-            # Noise in units of the latents' scale: the encoder cannot drown it by making latents large.
-            noised = latents + self.config.noise * scale * jax.random.normal(key, latents.shape)
-            decoded = self._apply_decoder(params, noised)
+            code = self.kind.code(self._apply_encoder(params, images), key, self.config, self.context)
+            variables = {"params": params["decoder"], **statistics}
+            decoded, statistics = self.decoder.apply(variables, code.latents, mutable=list(statistics))
             value, terms = reconstruction.loss(weights, images, decoded, features)
-            return value, (statistics, {**terms, "latent_scale": scale})
+            return value + code.penalty, (statistics, {**terms, **code.metrics})
 
         return train_state.descend(state, loss, self.descent, self.config.ema_decay, self.context.axis_name)
 
     def averaged(self, state: TrainState) -> PyTree:
-        return state.average["params"]
+        """{"encoder", "decoder"} and, where D has any, its statistics, by the name of their collection."""
+        return {**state.average["params"], **state.average["statistics"]}
 
     def finish(self, state: TrainState, view: View, upstream: Upstream) -> Frozen:
         params = self.averaged(state)
-        encode = jax.jit(lambda images: self._apply_encoder(params, passes.to_float(images)))
-        latents = passes.over(encode, view.images, batch_size=500).astype(np.float64)
-        mean = latents.mean(axis=0)
-        scale = np.sqrt(np.mean((latents - mean) ** 2))
-        return {"params": params, "mean": mean.astype(np.float32), "scale": scale.astype(np.float32)}
+        encode = jax.jit(lambda images: self._latents(params, passes.to_float(images)))
+        return {"params": params, **moments(passes.over(encode, view.images, batch_size=500))}
 
     def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
         own = params[self.context.name]
-        return (self._apply_encoder(own["params"], images) - own["mean"]) / own["scale"]
+        return standardise(own, self._latents(own["params"], images))
 
     def decode(self, params: Upstream, latents: jax.Array) -> jax.Array:
         own = params[self.context.name]
-        return self._apply_decoder(own["params"], latents * own["scale"] + own["mean"])
+        statistics = {name: value for name, value in own["params"].items() if name not in ("encoder", "decoder")}
+        return self.decoder.apply({"params": own["params"]["decoder"], **statistics}, unstandardise(own, latents))
+
+    def prior(self, params: Upstream) -> tuple[jax.Array, jax.Array]:
+        """N(0, I) of the latents as E gives them, standardised as they are: its mean `[latent]` and deviation."""
+        own = params[self.context.name]
+        return standardise(own, jnp.zeros(self.config.latent_size)), 1.0 / own["scale"]
 
     def _apply_encoder(self, params: PyTree, images: jax.Array) -> jax.Array:
         return self.encoder.apply({"params": params["encoder"]}, images)
 
-    def _apply_decoder(self, params: PyTree, latents: jax.Array) -> jax.Array:
-        return self.decoder.apply({"params": params["decoder"]}, latents)
+    def _latents(self, params: PyTree, images: jax.Array) -> jax.Array:
+        return self._apply_encoder(params, images)[:, : self.config.latent_size]
 
 
-def _scale(latents: jax.Array, axis_name: str | None) -> jax.Array:
-    """√ of the mean square of the centred latents `[batch, latent]`, over the global batch."""
-    mean = parallel.mean(jnp.mean(latents, axis=0), axis_name)
-    return jnp.sqrt(parallel.mean(jnp.mean((latents - mean) ** 2), axis_name))
+def identity(context: Context) -> Stage:
+    """Latents are the pixels, standardised: D(E(Y)) = Y, and matching takes place between images."""
+
+    def encode(params: Upstream, images: jax.Array) -> jax.Array:
+        return standardise(params[context.name], images.reshape(len(images), -1))
+
+    def decode(params: Upstream, latents: jax.Array) -> jax.Array:
+        return unstandardise(params[context.name], latents).reshape(-1, *context.image_shape)
+
+    def finish(state: PyTree, view: View, upstream: Upstream) -> Frozen:
+        return moments(np.asarray(passes.to_float(view.images.reshape(len(view), -1))))
+
+    return Stage.untrained(finish, dict(encode=encode, decode=decode, latent_size=math.prod(context.image_shape)))
+
+
+def moments(latents: np.ndarray) -> Frozen:
+    """Of latents `[N, latent]`: the mean of each coordinate and the scale of all, what they are standardised by."""
+    latents = latents.astype(np.float64)
+    mean = latents.mean(axis=0)
+    scale = np.sqrt(np.mean((latents - mean) ** 2))
+    return {"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)}
+
+
+def standardise(own: Frozen, latents: jax.Array) -> jax.Array:
+    """(z − mean) / scale, of latents `[…, latent]` as E gives them."""
+    return (latents - own["mean"]) / own["scale"]
+
+
+def unstandardise(own: Frozen, latents: jax.Array) -> jax.Array:
+    """The inverse of `standardise`: latents as D takes them."""
+    return latents * own["scale"] + own["mean"]

@@ -48,6 +48,29 @@ CRITIC = {
     "matching.optimiser.learning_rate": 5e-4,
     "matching.optimiser.b1": 0.0,
 }
+# What a representation may be, and what may sample its latents, as variants of a recipe: `vae_gmm` and so on.
+REPRESENTATIONS = {
+    "autoencoder": {"representation.kind": "autoencoder"},
+    "vae": {"representation.kind": "vae"},
+    "wae": {"representation.kind": "wae"},
+    "rae": {"representation.kind": "rae"},
+    "identity": {
+        "stages": ("representation", "matching"),
+        "representation.kind": "identity",
+        "representation.steps": 0,
+    },
+}
+SAMPLERS = {
+    "prior": {"matching.matcher": "prior", "matching.steps": 0},
+    "gmm": {"matching.matcher": "gmm", "matching.steps": 0},
+    "vae": {"matching.matcher": "vae", "matching.optimiser.learning_rate": 1e-3, "matching.optimiser.b1": 0.9},
+    "critic": CRITIC,
+}
+CROSSINGS = {
+    f"{kind}_{sampler}": {**of_kind, **of_sampler}
+    for kind, of_kind in REPRESENTATIONS.items()
+    for sampler, of_sampler in SAMPLERS.items()
+}
 
 
 def perceptual(**own: Any) -> ConfigDict:
@@ -63,13 +86,16 @@ def representation(**own: Any) -> ConfigDict:
         batch_size=128,
         steps=4000,
         optimiser=dict(learning_rate=2e-3),
-        kind="autoencoder",
+        kind="autoencoder",  # or vae, wae, rae; identity, with steps=0: latents are the pixels
         latent_size=64,
         widths=(32, 64),  # channels of each level; a level halves the sides
-        noise=0.05,  # on the decoder's inputs in training, in units of the latents' scale
         l1=1.0,
         ssim=0.0,
         perceptual=0.0,
+        noise=0.05,  # autoencoder: on the decoder's inputs in training, in units of the latents' scale
+        kl=0.05,  # vae: weight of KL(q(z|Y) || N(0, I)), divided by the number of pixels
+        mmd=10.0,  # wae: weight of MMD²(q(z), N(0, I)), divided by the number of pixels
+        l2=1e-3,  # rae: weight of the latents' half squared norm, divided by the number of pixels
     )
     return stage("lsdm_jax.representation:stage", **settings | own)
 
@@ -109,5 +135,8 @@ def matching(**own: Any) -> ConfigDict:
         critic_width=512,
         critic_depth=3,
         critic_optimiser=optimiser(learning_rate=5e-4, b1=0.0),
+        # gmm; like prior it trains nothing: steps=0
+        components=10,  # of the mixture of each class
+        covariance_floor=1e-3,  # added to the variance of each coordinate, which over all classes is 1
     )
     return stage("lsdm_jax.matching:stage", **settings | own)

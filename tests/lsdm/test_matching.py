@@ -5,13 +5,15 @@ import pytest
 from ml_collections import ConfigDict
 
 from experiment_jax import load_config, sections
+from experiment_jax.data import View
 from experiment_jax.errors import UserError
-from experiment_jax.loop import plan
+from experiment_jax.job import plan
 from experiment_jax.stage import Context, Model
 from lsdm_jax import matching
 
 LATENT, CLASSES = 3, 5
 NAMES = sorted(matching.MATCHERS)
+FITTED = ("gmm", "prior")  # in one pass; they train nothing
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,8 @@ def settings(**own):
         critic_width=8,
         critic_depth=1,
         critic_optimiser=sections.optimiser(),
+        components=2,
+        covariance_floor=1e-3,
         noise_size=4,
         width=8,
         depth=1,
@@ -113,7 +117,7 @@ def test_latents_are_encoded_once_and_not_at_every_step():
     np.testing.assert_array_equal(matching.stage(settings(), context()).inputs(images, {})["latents"][1], [4, 5, 6])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in FITTED])
 @pytest.mark.parametrize("beta", [float("inf"), 2.0])
 def test_every_matcher_keeps_the_form_of_its_state_and_reports_scalars(name, beta):
     stage = matching.stage(settings(matcher=name, beta=beta), context())
@@ -133,7 +137,8 @@ def test_the_model_is_told_what_a_sample_costs():
 def test_one_key_makes_one_sample_whatever_the_batch(name):
     stage = matching.stage(settings(matcher=name), context())
     state = jax.jit(stage.init, static_argnums=2)(jax.random.key(0), batch(), None)
-    params = {"matching": stage.finish(state, None, {})}
+    images = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 1), dtype=np.uint8)
+    params = {"matching": stage.finish(state, View(images, np.repeat(np.arange(CLASSES), 4)), {})}
     sample = jax.jit(lambda keys, labels: stage.provides["sample"](params, keys, labels))
     keys, labels = jax.random.split(jax.random.key(7), 11), jnp.arange(11) % CLASSES
     whole, part = sample(keys, labels), sample(keys[4:7], labels[4:7])

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiment_jax import data, passes, sections
-from experiment_jax.errors import UserError
+from experiment_jax import UserError, checkpoints, data, load_run, passes, run_directory, sections, train
 from experiment_jax.stage import Context, Model
 from lsdm_jax import representation
+from lsdm_jax.kinds import KINDS
+
+ALL = (*KINDS, "identity")
 
 
 def settings(**own):
@@ -16,6 +18,9 @@ def settings(**own):
         latent_size=5,
         widths=(6,),
         noise=0.1,
+        kl=0.1,
+        mmd=10.0,
+        l2=0.1,
         l1=1.0,
         ssim=0.5,
         perceptual=0.0,
@@ -29,11 +34,11 @@ def context(shape=(8, 8, 1)):
     return Context("representation", shape, 10, np.full(10, 0.1, np.float32), 20, Model())
 
 
-@pytest.fixture(scope="module")
-def finished():
+@pytest.fixture(scope="module", params=ALL)
+def finished(request):
     """A stage, its frozen part (untrained: latents are standardised whatever the encoder) and its view."""
     dataset = data.load(sections.experiment("lsdm", "digits", stages=()).data, seed=0)
-    stage, view = representation.stage(settings(), context()), data.view(dataset, "all")
+    stage, view = representation.stage(settings(kind=request.param), context()), data.view(dataset, "all")
     batch = {"images": passes.to_float(jnp.asarray(view.images[:20]))}
     return stage, stage.finish(jax.jit(stage.init)(jax.random.key(0), batch, {}), view, {}), view
 
@@ -42,7 +47,7 @@ def test_latents_are_standardised_over_the_whole_view(finished):
     stage, frozen, view = finished
     encode = jax.jit(lambda images: stage.provides["encode"]({"representation": frozen}, passes.to_float(images)))
     latents = passes.over(encode, view.images, batch_size=400).astype(np.float64)
-    assert latents.shape == (len(view), 5)
+    assert latents.shape == (len(view), stage.provides["latent_size"])
     np.testing.assert_allclose(latents.mean(axis=0), 0.0, atol=1e-5)
     np.testing.assert_allclose(np.mean(latents**2), 1.0, rtol=1e-5)
 
@@ -58,9 +63,50 @@ def test_standardising_moves_latents_and_leaves_reconstructions(finished):
     np.testing.assert_allclose(*pictures, atol=1e-4)
 
 
+def test_what_latents_were_trained_towards_is_standardised_as_they_are(finished):
+    stage, frozen, _ = finished
+    params = {"representation": frozen}
+    if "prior" not in stage.provides:
+        return
+    mean, deviation = stage.provides["prior"](params)
+    origin, unit = (np.full((1, 5), value, np.float32) for value in (0.0, 1.0))  # as D takes them
+    decode = lambda z: stage.provides["decode"](params, z)  # noqa: E731
+    for point, where in ((origin, mean[None]), (origin + 2.0 * unit, mean[None] + 2.0 * deviation)):
+        np.testing.assert_allclose(where * frozen["scale"] + frozen["mean"], point, atol=1e-5)
+        assert np.all(np.isfinite(decode(where)))
+
+
+def test_the_pixels_themselves_come_back_from_the_identity():
+    dataset = data.load(sections.experiment("lsdm", "digits", stages=()).data, seed=0)
+    stage, view = representation.stage(settings(kind="identity"), context()), data.view(dataset, "all")
+    params = {"representation": stage.finish({}, view, {})}
+    images = passes.to_float(jnp.asarray(view.images[:11]))
+    latents = stage.provides["encode"](params, images)
+    assert stage.update is None and latents.shape == (11, 64)
+    np.testing.assert_allclose(stage.provides["decode"](params, latents), images, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "autoencoder"])  # which all other tests train
+def test_every_kind_trains_on_eight_devices_what_it_does_on_one(kind, tiny, one, tmp_path):
+    config = tiny(stages=("representation",), representation__kind=kind)
+    alone = train(config, tmp_path / "one", one)["representation"]
+    train(config, tmp_path / "eight")
+    rows = [run_directory.read_metrics(tmp_path / name) for name in ("one", "eight")]
+    for one, eight in zip(*rows, strict=True):
+        assert one.keys() == eight.keys()
+        for name in one.keys() & {"loss", "kl", "mmd", "latent_half_square", "parameter_norm"}:
+            np.testing.assert_allclose(eight[name], one[name], rtol=1e-3, atol=1e-5)
+    run = load_run(tmp_path / "one")
+    assert checkpoints.digest(run.model.params["representation"]) == checkpoints.digest(alone)
+    assert np.all(np.isfinite(run.encode(run.dataset.validation.images)))
+
+
 def test_bad_settings_are_refused():
-    with pytest.raises(UserError, match="choose one of autoencoder"):
+    with pytest.raises(UserError, match=f"kind=nonsense: choose one of {', '.join(ALL)}$"):
         representation.stage(settings(kind="nonsense"), context())
+    for kind, weight in (("vae", "kl"), ("wae", "mmd"), ("rae", "l2")):
+        with pytest.raises(UserError, match=rf"representation\.{weight}=-1.0: give 0 or more"):
+            representation.stage(settings(**{"kind": kind, weight: -1.0}), context())
     with pytest.raises(UserError, match="28x28 images cannot be halved 3 times"):
         representation.stage(settings(widths=(4, 6, 8)), context((28, 28, 1)))
 

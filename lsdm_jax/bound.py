@@ -1,0 +1,152 @@
+"""The bound that LSDM rests on, measured: how far images may be, given how far latents are.
+
+With Euclidean norms and the same β on both sides, for a decoder with Lipschitz constant L
+
+    W₁((X, Y), (X, D(Z′))) ≤ E‖Y − D(E(Y))‖ + max(1, L) · W₁((X, E(Y)), (X, Z′)),        Z′ = G(X, η):
+
+(X, Y) and (X, D(E(Y))) are coupled as they come, which costs the reconstruction error; and a plan between (X, E(Y)) and
+(X, Z′) is one between their decodings, each pair at most max(1, L) times as far. On one sample, with L the steepest
+slope between a real and a generated latent of it, this is a theorem and not an estimate: only rounding can break it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from experiment_jax import metrics, passes, plots
+from experiment_jax.errors import UserError
+from experiment_jax.judged import Bench
+from experiment_jax.run import Run
+
+SAMPLES = 2000  # of each cloud: 32 MB for each matrix of distances, and exact transport between them in seconds
+
+
+class Cloud(NamedTuple):
+    """Points with the images that they decode to, and whose row i has the condition i.
+
+    Attributes:
+        latents: `[n, latent]`.
+        decoded: `[n, pixels]`, flat.
+    """
+
+    latents: np.ndarray
+    decoded: np.ndarray
+
+
+class Bound(NamedTuple):
+    """The terms of the inequality, in the units of images in [-1, 1], but for W₁ of latents.
+
+    Attributes:
+        reconstruction: E‖Y − D(E(Y))‖.
+        lipschitz: L.
+        w1_latent: W₁((X, E(Y)), (X, Z′)).
+        w1_image: W₁((X, Y), (X, D(Z′))), the left side.
+    """
+
+    reconstruction: float
+    lipschitz: float
+    w1_latent: float
+    w1_image: float
+
+    @property
+    def transported(self) -> float:
+        """max(1, L) · W₁ of the latents."""
+        return max(1.0, self.lipschitz) * self.w1_latent
+
+    @property
+    def right(self) -> float:
+        """The right side."""
+        return self.reconstruction + self.transported
+
+
+def lipschitz(real: Cloud, generated: Cloud) -> float:
+    """L = max ‖D(zᵢ) − D(z′ⱼ)‖ / ‖zᵢ − z′ⱼ‖ over all pairs of different latents; 0 where there are none."""
+    between, apart = cdist(real.latents, generated.latents), cdist(real.decoded, generated.decoded)
+    return float(np.max(np.divide(apart, between, out=np.zeros_like(apart), where=between > 0)))
+
+
+def joint_w1(x: np.ndarray, y: np.ndarray, labels: np.ndarray, beta: float) -> float:
+    """Exact W₁ of the joint laws of (label, x) and (label, y), cost ‖(βφ(l), x) − (βφ(l′), y)‖₂, φ = one-hot/√2.
+
+    Args:
+        x: points `[n, d]`.
+        y: points `[n, d]`.
+        labels: int `[n]`, of row i of both.
+        beta: distance between two classes; inf: classes never mix, Σ_l p(l) W₁(x | l, y | l).
+    """
+    present, labels, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if np.isinf(beta):
+        return float(counts @ metrics.w1_per_class(x, labels, y, labels, len(present)) / len(labels))
+    condition = beta * np.eye(len(present))[labels] / np.sqrt(2.0)
+    return metrics.w1_exact(np.hstack([condition, x]), np.hstack([condition, y]))
+
+
+def measure(images: np.ndarray, real: Cloud, generated: Cloud, labels: np.ndarray, beta: float) -> Bound:
+    """The terms on one sample.
+
+    Args:
+        images: Y `[n, pixels]`, flat.
+        real: E(Y) and D(E(Y)).
+        generated: Z′ and D(Z′).
+        labels: X, int `[n]`, of row i of all of them.
+        beta: of the joint cost.
+    """
+    return Bound(
+        reconstruction=float(np.mean(np.linalg.norm(images - real.decoded, axis=1))),
+        lipschitz=lipschitz(real, generated),
+        w1_latent=joint_w1(real.latents, generated.latents, labels, beta),
+        w1_image=joint_w1(images, generated.decoded, labels, beta),
+    )
+
+
+def of_run(run: Run, images: np.ndarray, labels: np.ndarray) -> Bound:
+    """The terms for uint8 images `[n, height, width, channels]` and as many samples of their labels int32 `[n]`.
+
+    β is that of the run's own matching, ∞ for a run that has none. Images are floats in [-1, 1], not rounded to bytes.
+
+    Raises:
+        UserError: a run that does not encode, decode or sample.
+    """
+    if run.model.encode is None or run.model.decode is None:
+        raise UserError(f"--workdir {run.workdir}: the bound needs stages that encode and decode; take such a run")
+    decode = run.over(run.model.decode)
+
+    def cloud(latents: np.ndarray) -> Cloud:
+        return Cloud(*(rows.reshape(len(rows), -1).astype(np.float64) for rows in (latents, decode(latents))))
+
+    generated, real = cloud(run.sample(labels).latents), cloud(run.encode(images))
+    betas = [run.config[stage].beta for stage in run.config.stages if "beta" in run.config[stage]]
+    pixels = np.asarray(passes.to_float(images)).reshape(len(images), -1).astype(np.float64)
+    return measure(pixels, real, generated, labels, betas[-1] if betas else float("inf"))
+
+
+def evidence(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The bound on SAMPLES of the bench's real images, or all if fewer: `bound_…`, and the picture `bound`."""
+    count = min(SAMPLES, len(bench.reference.images))
+    chosen = bench.reference.take(np.random.default_rng(0).permutation(len(bench.reference.images))[:count])
+    bound = of_run(run, chosen.images, chosen.labels)
+    measured = {**bound._asdict(), "right": bound.right, "samples": count}
+    return {f"bound_{name}": value for name, value in measured.items()}, {"bound": _plot(bound)}
+
+
+def _plot(bound: Bound) -> np.ndarray:
+    """Three bars, the right side's two terms and their sum; and one, the left side."""
+    figure = plots.figure(6, 4)
+    axes = figure.add_subplot()
+    terms = bound.reconstruction, bound.transported
+    for place, bottom, height, colour in (
+        (0, 0.0, terms[0], "tab:blue"),
+        (1, 0.0, terms[1], "tab:orange"),
+        (2, 0.0, terms[0], "tab:blue"),
+        (2, terms[0], terms[1], "tab:orange"),
+        (3.5, 0.0, bound.w1_image, "tab:green"),
+    ):
+        axes.bar(place, height, bottom=bottom, color=colour)
+    for place, value in ((0, terms[0]), (1, terms[1]), (2, bound.right), (3.5, bound.w1_image)):
+        axes.annotate(f"{value:.3g}", (place, value), ha="center", va="bottom")
+    slope = f"max(1, L) · W₁\nof latents:\n{max(1.0, bound.lipschitz):.3g} · {bound.w1_latent:.3g}"
+    axes.set_xticks((0, 1, 2, 3.5), ("reconstruction", slope, "their sum", "W₁ of images"))
+    axes.set_ylabel("distance between images in [-1, 1]")
+    axes.margins(y=0.1)
+    return plots.image(figure)

@@ -1,0 +1,86 @@
+"""The `gmm` matcher: one mixture of normal laws for the latents of each class, by expectation maximisation.
+
+q(z | x) = Σ_k π_{x,k} N(z; μ_{x,k}, Σ_{x,k}) with full covariances: density estimation after the representation is
+trained, as Ghosh et al. 2020 (arXiv 1903.12436, section 5) do over all classes. No generator.
+"""
+
+import logging
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from experiment_jax import settings
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Context, Upstream
+from lsdm_jax.matching import Matcher
+
+log = logging.getLogger(__name__)
+PyTree = Any
+
+
+def matcher(config: ConfigDict, context: Context) -> Matcher:
+    """The matcher.
+
+    Args:
+        config: components (of each class), covariance_floor (added to the variance of each coordinate; latents have
+            variance 1).
+        context: see `Context`.
+
+    Raises:
+        UserError: no component, a negative floor, or a class with fewer latents than components.
+    """
+    settings.check_at_least(config, context.name, 1, components=10)
+    settings.check_at_least(config, context.name, 0, covariance_floor=1e-3)
+    if context.class_counts is not None:
+        _check_members(config, context.name, context.class_counts)
+
+    def fit(latents: np.ndarray, labels: np.ndarray, upstream: Upstream) -> PyTree:
+        classes = range(context.num_classes)
+        _check_members(config, context.name, np.bincount(labels, minlength=len(classes)))
+        return stacked([mixture(latents[labels == c], config.components, config.covariance_floor) for c in classes])
+
+    def sample(fitted: PyTree, key: jax.Array, label: jax.Array) -> jax.Array:
+        """μ + A ε with A Aᵀ = Σ, of a component that is drawn by its weight."""
+        weights, means, roots = (jnp.asarray(fitted[name])[label] for name in ("weights", "means", "roots"))
+        choice, noise = jax.random.split(key)
+        k = jax.random.categorical(choice, jnp.log(weights))
+        mean, root = means[k], roots[k]
+        return mean + root @ jax.random.normal(noise, mean.shape)
+
+    return Matcher.fitted(fit, sample)
+
+
+def mixture(points: np.ndarray, components: int, floor: float) -> GaussianMixture:
+    """A mixture of `components` normal laws for points `[n, d]`, by expectation maximisation from k-means."""
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always", ConvergenceWarning)
+        found = GaussianMixture(components, reg_covar=floor, max_iter=200, random_state=0).fit(
+            points.astype(np.float64)
+        )
+    for complaint in complaints:
+        log.warning("gmm: %s", complaint.message)
+    return found
+
+
+def stacked(mixtures: list[GaussianMixture]) -> PyTree:
+    """Weights `[classes, k]`, means `[classes, k, d]` and roots A of the covariances `[classes, k, d, d]`, float32."""
+    weights, means, covariances = (
+        np.stack([getattr(each, name) for each in mixtures]) for name in ("weights_", "means_", "covariances_")
+    )
+    parts = dict(weights=weights, means=means, roots=np.linalg.cholesky(covariances))
+    return {name: part.astype(np.float32) for name, part in parts.items()}
+
+
+def _check_members(config: ConfigDict, name: str, members: np.ndarray) -> None:
+    """Raises UserError where the smallest class, of members int `[classes]`, has fewer than it gets components."""
+    label = int(np.argmin(members))
+    least = int(members[label])
+    if least < max(config.components, 2):
+        advice = f"type --config.{name}.components={least}" if least > 1 else "give more labels"
+        raise UserError(f"{name}.components={config.components}: class {label} has {least} latents; {advice}")

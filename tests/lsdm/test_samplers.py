@@ -1,0 +1,208 @@
+"""The matchers that train no one-step generator by transport: `prior`, `gmm` and the `vae` of latents."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from ml_collections import ConfigDict
+from sklearn.mixture import GaussianMixture
+
+from experiment_jax import UserError, checkpoints, data, evaluation, load_config, load_run, method, sections, train
+from experiment_jax.data import View
+from experiment_jax.stage import Context, Model
+from lsdm_jax import matching
+from lsdm_jax import sections as lsdm_sections
+from lsdm_jax.matchers import gmm, prior, vae
+
+LATENT, CLASSES = 3, 2
+WEIGHTS = np.full(CLASSES, 1 / CLASSES, np.float32)
+
+
+def context(steps=0, counts=None, **model):
+    model = Model(latent_size=LATENT, **model)
+    return Context("matching", (8, 8, 1), CLASSES, WEIGHTS, steps, model, class_counts=counts)
+
+
+def settings(**own):
+    defaults = dict(components=1, covariance_floor=0.0, noise_size=LATENT, width=32, depth=1, ema_decay=0.9)
+    return ConfigDict({**defaults, "optimiser": sections.optimiser(learning_rate=1e-2), **own})
+
+
+def draw(matcher, params, label, count=20_000):
+    keys = jax.random.split(jax.random.key(3), count)
+    return np.asarray(jax.jit(jax.vmap(lambda key: matcher.sample(params, key, jnp.int32(label))))(keys))
+
+
+def planted(seed=0, count=400):
+    """Latents `[2 count, 3]` and labels: two classes of different place and shape."""
+    generator = np.random.default_rng(seed)
+    roots = np.array([[[1, 0, 0], [0.8, 0.5, 0], [0, 0, 0.2]], [[0.3, 0, 0], [0, 0.3, 0], [-0.5, 0, 1]]])
+    z = generator.normal(size=(CLASSES, count, LATENT)) @ roots.transpose(0, 2, 1)
+    z += np.array([[0.0, 1.0, 2.0], [3.0, -1.0, 0.0]])[:, None]
+    return z.reshape(-1, LATENT).astype(np.float32), np.repeat(np.arange(CLASSES), count)
+
+
+# --- gmm -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.25])
+def test_one_component_has_the_mean_and_covariance_of_its_class(floor):
+    latents, labels = planted()
+    matcher = gmm.matcher(settings(covariance_floor=floor), context())
+    fitted = matcher.fit(latents, labels, {})
+    for label in range(CLASSES):
+        own = latents[labels == label].astype(np.float64)
+        root = fitted["roots"][label, 0].astype(np.float64)
+        covariance = np.cov(own.T, ddof=0) + floor * np.eye(LATENT)
+        np.testing.assert_allclose(fitted["means"][label, 0], own.mean(axis=0), atol=1e-5)
+        np.testing.assert_allclose(root @ root.T, covariance, atol=1e-5)
+        drawn = draw(matcher, fitted, label)
+        np.testing.assert_allclose(drawn.mean(axis=0), own.mean(axis=0), atol=0.04)
+        np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.05)
+
+
+def test_samples_are_as_likely_as_scikit_learns_own():
+    generator = np.random.default_rng(0)
+    latents = generator.normal(size=(600, LATENT)) * 0.3 + 3.0 * generator.integers(0, 3, 600)[:, None] ** 2
+    labels = np.arange(600) % CLASSES
+    matcher = gmm.matcher(settings(components=3), context())
+    fitted = matcher.fit(latents, labels, {})
+    np.testing.assert_allclose(fitted["weights"].sum(axis=1), 1.0, rtol=1e-5)
+    reference = GaussianMixture(3, reg_covar=0.0, max_iter=200, random_state=0).fit(latents[labels == 1])
+    np.testing.assert_allclose(fitted["weights"][1], reference.weights_, rtol=1e-3)
+    theirs, ours = reference.sample(20_000)[0], draw(matcher, fitted, 1)
+    np.testing.assert_allclose(reference.score(ours), reference.score(theirs), atol=0.05)
+    np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), rtol=0.02)
+
+
+def test_mixtures_that_no_class_can_fill_are_refused():
+    with pytest.raises(UserError, match=r"matching\.components=0: give 1 or more"):
+        gmm.matcher(settings(components=0), context())
+    with pytest.raises(UserError, match=r"covariance_floor=-1\.0: give 0 or more"):
+        gmm.matcher(settings(covariance_floor=-1.0), context())
+    with pytest.raises(UserError, match=r"class 1 has 4 latents; type --config\.matching\.components=4"):
+        gmm.matcher(settings(components=5), context(counts=np.array([9, 4])))
+
+
+# --- prior -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_prior_is_the_law_that_latents_were_trained_towards_as_they_are_standardised():
+    mean, scale = np.array([1.0, -2.0, 0.5], np.float32), 0.5
+    matcher = prior.matcher(settings(), context(prior=lambda params: (-mean / scale, 1 / scale)))
+    assert not matcher.conditional
+    drawn = scale * draw(matcher, matcher.fit(None, None, {}), 0) + mean  # as the decoder takes them
+    np.testing.assert_allclose(drawn.mean(axis=0), 0.0, atol=0.03)
+    np.testing.assert_allclose(np.cov(drawn.T), np.eye(LATENT), atol=0.04)
+
+
+def test_without_such_a_law_the_prior_has_the_latents_mean_and_mean_square():
+    matcher = prior.matcher(settings(), context())
+    fitted = matcher.fit(None, None, {})
+    drawn = draw(matcher, fitted, 0)
+    np.testing.assert_allclose(drawn.mean(axis=0), 0.0, atol=0.03)
+    np.testing.assert_allclose(np.mean(drawn**2), 1.0, rtol=0.02)
+    np.testing.assert_array_equal(drawn, draw(matcher, fitted, 1))  # whatever the label
+
+
+# --- vae -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_bound_of_a_linear_decoder_at_its_exact_posterior_is_the_likelihood():
+    """z = A u + b + γ ε has the law N(b, A Aᵀ + γ² I); u given z is normal, here with a diagonal covariance."""
+    generator = np.random.default_rng(0)
+    scales, offset, gamma = np.array([2.0, 0.5, 1.0]), np.array([0.3, -1.0, 0.0]), 0.7
+    rotation = np.linalg.qr(generator.normal(size=(LATENT, LATENT)))[0]
+    a = rotation * scales  # orthogonal columns: the posterior's covariance is diagonal
+    z = generator.normal(size=LATENT)
+    variance = 1 / (1 + scales**2 / gamma**2)
+    mu = variance * (a.T @ (z - offset)) / gamma**2
+    u = mu + np.sqrt(variance) * generator.normal(size=(400_000, LATENT))
+    rows = lambda row: np.tile(row, (len(u), 1)).astype(np.float32)  # noqa: E731
+    decoded = (u @ a.T + offset).astype(np.float32)
+    bound, terms = vae.evidence_bound(rows(z), decoded, rows(mu), rows(np.log(variance)), np.float32(np.log(gamma)))
+    exact = scipy.stats.multivariate_normal(offset, a @ a.T + gamma**2 * np.eye(LATENT)).logpdf(z)
+    np.testing.assert_allclose(bound, -exact, rtol=2e-3)
+    np.testing.assert_allclose(terms["gamma"], gamma, rtol=1e-5)
+    # Any other posterior is further from it.
+    off = (u + 0.5) @ a.T + offset
+    assert vae.evidence_bound(rows(z), off, rows(mu + 0.5), rows(np.log(variance)), np.log(gamma))[0] > bound + 0.05
+
+
+def test_it_learns_the_law_of_each_class():
+    latents, labels = planted()
+    matcher = vae.matcher(settings(), context(steps=400))
+    state = jax.jit(matcher.init)(jax.random.key(0), latents, labels)
+
+    def step(state, key):
+        return matcher.update(state, latents, labels, key)
+
+    state, metrics = jax.jit(lambda s, keys: jax.lax.scan(step, s, keys))(
+        state, jax.random.split(jax.random.key(1), 400)
+    )
+    assert metrics["loss"][-1] < metrics["loss"][0] - 1
+    for label in range(CLASSES):
+        own, drawn = latents[labels == label], draw(matcher, matcher.averaged(state), label)
+        np.testing.assert_allclose(drawn.mean(axis=0), own.mean(axis=0), atol=0.15)
+        np.testing.assert_allclose(np.cov(drawn.T), np.cov(own.T), atol=0.2)
+
+
+# --- as stages -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def taken(finished):
+    """Overrides that take the representation of the finished tiny run."""
+    return {"representation__from_run": str(finished[1]), "matching__steps": 0}
+
+
+def test_what_does_not_heed_labels_is_not_measured_by_class(tiny, one, taken, tmp_path):
+    run_of = {}
+    for name in ("prior", "gmm"):
+        train(tiny(**taken, matching__matcher=name), tmp_path / name, one)
+        run_of[name] = load_run(tmp_path / name)
+    by_class = {"accuracy_gen", "w1_latent", "w1_latent_floor", "spread"}
+    found = {name: evaluation.evaluate(run, num_samples=60) for name, run in run_of.items()}
+    assert by_class <= found["gmm"].keys() and not by_class & found["prior"].keys()
+    assert found["gmm"].keys() - by_class == found["prior"].keys()
+    assert found["gmm"]["nfe"] == 0 and not run_of["prior"].model.conditional
+    assert "accuracy by the judge" in evaluation.summary(run_of["prior"], found["prior"])
+
+
+def test_a_fitted_matcher_trains_nothing_and_can_be_taken_from_another_run(tiny, one, taken, tmp_path):
+    with pytest.raises(UserError, match=r"has nothing to train; type --config\.matching\.steps=0"):
+        train(tiny(**{**taken, "matching__steps": 4, "matching__matcher": "gmm"}), tmp_path / "run", one)
+    # Its batches are none, so no class has to share one.
+    first = tiny(**taken, matching__matcher="gmm", matching__batch_size=17)
+    frozen = train(first, tmp_path / "first", one)
+    again = tiny(**taken, matching__matcher="gmm", matching__batch_size=17, matching__from_run=str(tmp_path / "first"))
+    copied = train(again, tmp_path / "again", one)
+    assert checkpoints.digest(copied) == checkpoints.digest(frozen)
+
+
+def test_every_crossing_of_a_representation_and_a_sampler_can_be_built():
+    plain = load_config("configs/lsdm_digits.py")
+    dataset = data.load(plain.data, plain.seed)
+    assert {"autoencoder_prior", "vae_gmm", "rae_vae", "identity_critic"} < lsdm_sections.CROSSINGS.keys()
+    for name in lsdm_sections.CROSSINGS:
+        parts = method.build(load_config(f"configs/lsdm_digits.py:{name}"), dataset)
+        trained = [part.name for part in parts if part.stage.update is not None]
+        fitted = name.partition("_")[2] in ("prior", "gmm")
+        assert trained == ["representation"] * ("identity" not in name) + ["matching"] * (not fitted)
+
+
+def test_latents_reach_the_fit_with_their_labels():
+    model = dict(
+        encode=lambda params, images: 2.0 * images.reshape(len(images), -1)[:, :LATENT],
+        decode=lambda params, z: z,
+    )
+    section = ConfigDict({**settings(), "matcher": "gmm", "view": "paired", "beta": float("inf")})
+    images = np.random.default_rng(0).integers(0, 256, (1201, 2, 2, 1), dtype=np.uint8)
+    labels = np.arange(1201) % CLASSES
+    frozen = matching.stage(section, context(**model)).finish({}, View(images, labels), {})
+    expected = [
+        2.0 * (images[labels == c].reshape(-1, 4)[:, :LATENT] / 127.5 - 1.0).mean(axis=0) for c in range(CLASSES)
+    ]
+    np.testing.assert_allclose(frozen["fitted"]["means"][:, 0], expected, atol=1e-4)
+    assert frozen["params"] == {}
