@@ -76,6 +76,12 @@ class Job:
         """The root of the stage's random streams: 0 for `init`, 1 for flips, 2 for `update`."""
         return stream(self.seed, self.name)
 
+    def relabelled(self, upstream: Upstream) -> "Job":
+        """The job on the view that the stage trains on, where that is not its own."""
+        if self.stage.relabel is None:
+            return self
+        return dataclasses.replace(self, view=self.stage.relabel(self.view, upstream))
+
     def abstract_batch(self, upstream: Upstream) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes and types of the batches that the stage gets; nothing is computed."""
         size = self.section.batch_size

@@ -42,6 +42,7 @@ def single(job: Job, upstream: Upstream) -> Program:
     """The program of one job; its table is computed and put on the devices at the first step."""
     everywhere = parallel.replicated(job.mesh)
     upstream = jax.device_put(dict(upstream), everywhere)
+    job = job.relabelled(upstream)
     compiled = jax.jit(
         lambda *arguments: dispatch(job, *arguments), donate_argnums=0, out_shardings=(everywhere, everywhere)
     )

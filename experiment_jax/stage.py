@@ -49,6 +49,7 @@ class Model:
         decode: (params, latents) -> images.
         classify: (params, latents) -> logits `[batch, classes]`.
         features: (params, images) -> list of feature maps `[batch, h, w, features]`, for perceptual losses.
+        label: (params, images) -> labels int32 `[batch]` that stand in for those that may not be used.
         sample: (params, keys `[batch]`, condition `[batch, …]`) -> Samples. One key a sample: sample i depends on key
             i and condition i, not on the batch that it is drawn in.
         prior: (params) -> mean `[latent]` and standard deviation, one for all coordinates, of the normal law that the
@@ -64,6 +65,7 @@ class Model:
     decode: Callable[..., jax.Array] | None = None
     classify: Callable[..., jax.Array] | None = None
     features: Callable[..., list[jax.Array]] | None = None
+    label: Callable[..., jax.Array] | None = None
     sample: Callable[..., Samples] | None = None
     prior: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     latent_size: int | None = None
@@ -119,6 +121,8 @@ class Stage:
         inputs: (images, upstream) -> the arrays that `update` gets in place of "images", by name. For a stage that sees
             the images only through frozen networks: computed once over the whole view, not at every step.
         strata: the number of classes of which every batch holds equally many, sorted by class; None: any order.
+        relabel: (view, upstream) -> the view that `update` and `finish` get in place of the stage's own: the same
+            images, with labels that frozen networks give.
         check: raises UserError where something is missing that only making the stage needs, such as a file: called
             before anything is written, and not where a finished stage is loaded.
     """
@@ -130,6 +134,7 @@ class Stage:
     provides: Mapping[str, Any]
     inputs: Callable[[jax.Array, Upstream], Mapping[str, jax.Array]] | None = None
     strata: int | None = None
+    relabel: Callable[[Any, Upstream], Any] | None = None
     check: Callable[[], None] | None = None
 
     @classmethod

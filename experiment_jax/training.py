@@ -125,7 +125,7 @@ class Prepared:
     def finish(self, name: str, state: PyTree, step: int, upstream: Upstream) -> Frozen:
         """Freezes a trained stage: its full pass, and `DIR/finished/<stage>`."""
         part = self.parts[name]
-        frozen = part.stage.finish(state, part.view, upstream)
+        frozen = part.stage.finish(state, self.job(name).relabelled(upstream).view, upstream)
         record = dict(
             stage=name,
             step=step,

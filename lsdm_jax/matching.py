@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
 from experiment_jax import parallel, passes, settings
-from experiment_jax.data import View
+from experiment_jax.data import UNPAIRED, View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Samples, Stage, Upstream
 
@@ -85,13 +85,10 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         raise UserError(
             f"stages: {context.name} needs a stage before it that encodes and decodes, such as representation"
         )
-    if config.view != "paired":
-        raise UserError(
-            f"{context.name}.view={config.view}: matching needs labels; type --config.{context.name}.view=paired"
-        )
+    _check_view(config, context)
     matcher = configs.resolve(MATCHERS[config.matcher])(config, context)
     if matcher.fit is not None:
-        return _fitted(matcher, context)
+        return _fitted(matcher, context, config.view)
     strata = context.num_classes if settings.is_infinite(config.beta) else None
     if strata and config.batch_size % strata:
         nearest = max(round(config.batch_size / strata), 1) * strata
@@ -119,10 +116,30 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         provides=_sampler(matcher, context, "params"),
         inputs=inputs,
         strata=strata,
+        relabel=partial(_relabel, context) if config.view == "partly" else None,
     )
 
 
-def _fitted(matcher: Matcher, context: Context) -> Stage:
+def _check_view(config: ConfigDict, context: Context) -> None:
+    setting = f"{context.name}.view={config.view}"
+    if config.view not in ("paired", "partly"):
+        raise UserError(f"{setting}: matching needs labels; type --config.{context.name}.view=paired")
+    if config.view == "partly" and context.model.label is None:
+        raise UserError(
+            f"{setting}: needs a stage before it that labels the rest, such as labeller; "
+            f"type --config.{context.name}.view=paired"
+        )
+
+
+def _relabel(context: Context, view: View, upstream: Upstream) -> View:
+    """All images of a view: the labels of the pairs, and pseudo-labels of the rest."""
+    label = jax.jit(lambda params, images: context.model.label(params, passes.to_float(images)))
+    given = passes.over(partial(label, jax.device_put(dict(upstream))), view.images, batch_size=500)
+    labels = np.where(view.labels == UNPAIRED, given, view.labels).astype(np.int32)
+    return View(view.images, labels)
+
+
+def _fitted(matcher: Matcher, context: Context, view: str) -> Stage:
     """The stage of a matcher that is fitted in one pass over the pairs."""
 
     def finish(state: PyTree, view: View, upstream: Upstream) -> Frozen:
@@ -130,7 +147,8 @@ def _fitted(matcher: Matcher, context: Context) -> Stage:
         latents = passes.over(partial(encode, jax.device_put(dict(upstream))), view.images, batch_size=500)
         return {"fitted": matcher.fit(latents, view.labels, upstream)}
 
-    return Stage.untrained(finish, _sampler(matcher, context, "fitted"))
+    stage = Stage.untrained(finish, _sampler(matcher, context, "fitted"))
+    return dataclasses.replace(stage, relabel=partial(_relabel, context) if view == "partly" else None)
 
 
 def _sampler(matcher: Matcher, context: Context, part: str) -> dict[str, Any]:

@@ -40,7 +40,6 @@ SCORE = {
     "matching.optimiser.learning_rate": 1e-3,
     "matching.optimiser.b1": 0.9,
 }
-
 # And the other way round, in a recipe made for `sinkhorn`.
 CRITIC = {
     "matching.matcher": "critic",
@@ -100,10 +99,27 @@ def representation(**own: Any) -> ConfigDict:
     return stage("lsdm_jax.representation:stage", **settings | own)
 
 
+def labeller(**own: Any) -> ConfigDict:
+    """The rival of unpaired images: a classifier of the pairs labels the rest; see `lsdm_jax.labeller`."""
+    settings = dict(
+        view="paired",
+        batch_size=100,
+        steps=1000,
+        optimiser=dict(learning_rate=2e-3, weight_decay=1e-3),
+        widths=(32, 64),
+        convolutions=1,
+        features=64,
+        dropout=0.2,
+        shift=1,
+        label_smoothing=0.0,
+    )
+    return stage("lsdm_jax.labeller:stage", **settings | own)
+
+
 def matching(**own: Any) -> ConfigDict:
     """Step 2; see `lsdm_jax.matching`. The settings of all matchers are here; each reads its own."""
     settings = dict(
-        view="paired",
+        view="paired",  # or partly: all images, those without a label with one that a labeller gives
         batch_size=250,
         steps=4000,
         optimiser=dict(learning_rate=5e-4, b1=0.0),

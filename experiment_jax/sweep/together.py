@@ -174,6 +174,7 @@ def program(
         build: values of one member -> its stage.
         values: `[members]` by dotted key.
     """
+    jobs = [job.relabelled(upstream) for job, upstream in zip(jobs, upstreams, strict=True)]
     first = jobs[0]
     everywhere = parallel.replicated(first.mesh)
     upstream, upstream_axis = _shared(upstreams)
