@@ -31,7 +31,7 @@ def main() -> None:
         "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
     )
     parser.add_argument("--sweep", action="store_true", help="evaluate the members of the sweep in DIR")
-    parser.add_argument("--by", metavar="METRIC", help="with --sweep: what says which is best; by default fd_gen")
+    parser.add_argument("--by", metavar="METRIC[,…]", help="with --sweep: says which is best (fd_gen); plots all")
     parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
     parser.add_argument("--config", help="with --images: the config whose data set, judge and protocol count")
     flags = parser.parse_args()
@@ -65,7 +65,7 @@ def _evaluate_sweep(flags: argparse.Namespace) -> dict:
         if getattr(flags, name) is not None:
             raise UserError(f"--{name}: is of one run; evaluate a member by itself, or leave it out")
     options = dict(protocol=flags.protocol, num_samples=flags.num_samples, with_cas=flags.cas)
-    best = sweep.evaluate(flags.workdir, flags.by or "fd_gen", **options)
+    best = sweep.evaluate(flags.workdir, (flags.by or "fd_gen").split(","), **options)
     print(f"best by {best['by']}: {best['name']}; the table: {flags.workdir}/sweep.html", file=sys.stderr)
     return best
 

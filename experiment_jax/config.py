@@ -8,6 +8,7 @@ It may also define `sweep()`, the members of a sweep: see `experiment_jax.sweep`
 import ast
 import difflib
 import importlib
+import inspect
 import json
 import math
 import runpy
@@ -48,15 +49,16 @@ def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
 
 
 def sweep(spec: str) -> list[Any]:
-    """What `sweep()` of the config file yields; see `experiment_jax.sweep`.
+    """What `sweep()` of the config file yields, or `sweep(variant)`; see `experiment_jax.sweep`.
 
     Raises:
         UserError: no such file, or one without a sweep.
     """
-    path, _, module = _run(spec)
+    path, variant, module = _run(spec)
     if "sweep" not in module:
         raise UserError(f"--config {spec}: {path} defines no sweep(); leave --sweep out, or type --seeds 3")
-    found = module["sweep"]()
+    yields = module["sweep"]
+    found = yields(variant) if inspect.signature(yields).parameters else yields()
     return list(found.items() if isinstance(found, Mapping) else found)
 
 

@@ -19,7 +19,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.run import Run, load_run
 from experiment_jax.sweep import page
 from experiment_jax.sweep.members import Member, Sweep, read
-from experiment_jax.sweep.table import Row, badness, to_csv
+from experiment_jax.sweep.table import Row, badness, metrics_of, to_csv
 
 log = logging.getLogger(__name__)
 TIMES = ("seconds", "cas_seconds", "images_per_second")
@@ -27,17 +27,17 @@ TIMES = ("seconds", "cas_seconds", "images_per_second")
 
 def evaluate(
     workdir: str | Path,
-    by: str = "fd_gen",
+    by: str | Sequence[str] = "fd_gen",
     *,
     protocol: str | None = None,
     num_samples: int | None = None,
     with_cas: bool = False,
 ) -> dict[str, Any]:
-    """Evaluates what is not yet evaluated like this, writes sweep.csv and sweep.html.
+    """Evaluates what is not yet evaluated like this, writes sweep.csv, sweep.html and sweep.png.
 
     Args:
         workdir: the sweep's directory.
-        by: the metric that says which member is best.
+        by: the metric that says which member is best; of several the first, and all are plotted.
         protocol: see `experiment_jax.evaluation.evaluate`, as for the rest.
         num_samples: N, in place of the protocol's.
         with_cas: train a classifier on each member's samples too.
@@ -48,19 +48,24 @@ def evaluate(
     Raises:
         UserError: there is no sweep, none of its members is finished, or none has that metric.
     """
+    metrics = (by,) if isinstance(by, str) else tuple(by)
     found = read(workdir)
     options = dict(protocol=protocol, num_samples=num_samples, with_cas=with_cas)
     groups: dict[str, list[Member]] = {}
     for member in found.members:
         groups.setdefault(member.group, []).append(member)
     rows = [_row(found, name, members, options) for name, members in groups.items()]
+    known = metrics_of(rows)
+    for metric in metrics if known else ():
+        if metric not in known:
+            raise UserError(f"--by {metric}: no member has that metric; choose one of {', '.join(sorted(known))}")
+    by = metrics[0]
     measured = [row for row in rows if by in row.metrics]
-    known = sorted({name for row in rows for name in row.metrics})
-    if known and not measured:
-        raise UserError(f"--by {by}: no member has that metric; choose one of {', '.join(known)}")
     best = min(measured, key=lambda row: badness(by, row.metrics[by]), default=None)
     run_directory.write_text(found.workdir / "sweep.csv", to_csv(rows))
-    run_directory.write_text(found.workdir / "sweep.html", page.page(found.spec, rows, by, best))
+    run_directory.write_text(found.workdir / "sweep.html", page.page(found.spec, rows, metrics, best))
+    if page.panels(rows, metrics):
+        pictures.save(found.workdir / "sweep.png", page.all_plots(rows, metrics))
     log.info("wrote %s and sweep.html", found.workdir / "sweep.csv")
     if best is None:
         raise UserError(f"--workdir {workdir}: none of its members is measured; {workdir}/sweep.html says why")

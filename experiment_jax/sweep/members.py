@@ -1,9 +1,10 @@
 """Sweeps: one config trained many times, with other settings or other seeds, each in a run directory of its own.
 
 A config file may define `sweep()`, an iterable of members: pairs (name, overrides), or overrides alone, named after
-what they set, such as `{"matching.epsilon": 1.0}`. `DIR/sweep.json` holds the members, `DIR/<name>/` the run of each,
-and `DIR/<name>.failed.txt` why one ended early. A stage that members share to the last setting is trained once: the
-others take it from the first (`experiment_jax.reuse`).
+what they set, such as `{"matching.epsilon": 1.0}`; or `sweep(variant)`, where variants have members of their own.
+`DIR/sweep.json` holds the members, `DIR/<name>/` the run of each, and `DIR/<name>.failed.txt` why one ended early. A
+stage that members share to the last setting is trained once: the others take it from the first
+(`experiment_jax.reuse`).
 """
 
 import collections

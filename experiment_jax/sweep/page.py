@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from PIL import Image
 
 from experiment_jax import plots
 from experiment_jax.sweep.table import Row, best_of, metrics_of, settings_of
 
+CURVES = 8  # more have no legend
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -40,7 +42,7 @@ PAGE = """<!doctype html>
 {body}
 </tbody></table></div>
 <p>The best of a column is marked. A click on its name sorts by it.</p>
-<h2>{by} by setting</h2>
+<h2>Metrics against settings</h2>
 <div class="plots">{plots}</div>
 <h2>Pictures, from the same keys</h2>
 {pictures}
@@ -62,15 +64,16 @@ PAGE = """<!doctype html>
 """
 
 
-def page(spec: str, rows: Sequence[Row], by: str, best: Row | None) -> str:
+def page(spec: str, rows: Sequence[Row], metrics: Sequence[str], best: Row | None) -> str:
     """The page.
 
     Args:
         spec: the config that was swept.
         rows: of the table.
-        by: the chosen metric.
+        metrics: those to plot; the first says which member is best.
         best: the best row by it; None: nothing was measured.
     """
+    by = metrics[0]
     settings, winners = settings_of(rows), best_of(rows)
     others = [key for key in metrics_of(rows) if key != by]
     columns = ["name", by, *settings, "runs", *others, *(["problems"] if any(row.problems for row in rows) else [])]
@@ -94,10 +97,14 @@ def page(spec: str, rows: Sequence[Row], by: str, best: Row | None) -> str:
         summary=_text(summary),
         head="".join(f"<th><button>{_text(column)}</button></th>" for column in columns),
         body="\n".join(body),
-        by=_text(by),
-        plots="".join(_image(plot(rows, key, by), f"{by} by {key}") for key in settings if _varies(rows, key, by)),
+        plots="".join(_image(plot(rows, *panel), " against ".join(panel)) for panel in panels(rows, metrics)),
         pictures="\n".join(pictures),
     )
+
+
+def panels(rows: Sequence[Row], metrics: Sequence[str]) -> list[tuple[str, str]]:
+    """(setting, metric) of the plots that say something: numbers, or names, that differ between members."""
+    return [(key, metric) for key in settings_of(rows) for metric in metrics if _varies(rows, key, metric)]
 
 
 def _varies(rows: Sequence[Row], key: str, by: str) -> bool:
@@ -106,25 +113,58 @@ def _varies(rows: Sequence[Row], key: str, by: str) -> bool:
 
 
 def plot(rows: Sequence[Row], key: str, by: str) -> np.ndarray:
-    """The metric `by` of each row against its setting `key`, with standard errors: uint8 `[height, width, 3]`."""
-    points = [row for row in rows if key in row.settings and by in row.metrics]
-    values = [row.settings[key] for row in points]
+    """The metric `by` against the setting `key`, see `draw`: uint8 `[height, width, 3]`."""
     figure = plots.figure(4.0, 3.0)
-    axes = figure.subplots()
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    if numeric and values and min(values) > 0 and max(values) >= 10 * min(values) and math.isfinite(max(values)):
-        axes.set_xscale("log")
-    if numeric:
-        axes.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
-        axes.minorticks_off()
-    x = values if numeric else [str(value) for value in values]
-    axes.errorbar(
-        x, [row.metrics[by] for row in points], [row.errors.get(by, 0.0) for row in points], fmt="o", capsize=3
-    )
+    draw(figure.subplots(), rows, key, by)
+    return plots.image(figure)
+
+
+def all_plots(rows: Sequence[Row], metrics: Sequence[str]) -> np.ndarray:
+    """One row of plots a setting whose values are numbers, a column a metric: uint8 `[height, width, 3]`."""
+    shown = panels(rows, metrics)
+    keys = [key for key in dict.fromkeys(key for key, _ in shown) if _numeric(rows, key)]
+    keys = keys or [key for key, _ in shown[:1]]
+    figure = plots.figure(4.0 * len(metrics), 3.2 * max(len(keys), 1))
+    for line, key in zip(figure.subplots(max(len(keys), 1), len(metrics), squeeze=False), keys, strict=False):
+        for axes, metric in zip(line, metrics, strict=True):
+            draw(axes, rows, key, metric)
+    return plots.image(figure)
+
+
+def draw(axes: Axes, rows: Sequence[Row], key: str, by: str) -> None:
+    """The metric `by` of each row that has the setting `key`, with standard errors; a curve joins rows alike in all
+    other settings."""
+    curves: dict[str, list[Row]] = {}
+    for row in rows:
+        if key in row.settings and by in row.metrics:
+            rest = (f"{name.rpartition('.')[2]} {value}" for name, value in row.settings.items() if name != key)
+            curves.setdefault(", ".join(rest), []).append(row)
+    if _numeric(rows, key):
+        _numeric_axis(axes, sorted({row.settings[key] for curve in curves.values() for row in curve}))
+    for title, curve in curves.items():
+        values = [row.settings[key] for row in curve]
+        x = values if _numeric(rows, key) else [str(value) for value in values]
+        heights, errors = zip(*((row.metrics[by], row.errors.get(by, 0.0)) for row in curve), strict=True)
+        axes.errorbar(x, heights, errors, fmt="o-" if _numeric(rows, key) else "o", capsize=3, label=title)
+    if 1 < len(curves) <= CURVES:
+        axes.legend(fontsize="x-small")
     axes.set_xlabel(key)
     axes.set_ylabel(by)
     axes.grid(alpha=0.3)
-    return plots.image(figure)
+
+
+def _numeric(rows: Sequence[Row], key: str) -> bool:
+    values = [row.settings[key] for row in rows if key in row.settings]
+    return all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+
+
+def _numeric_axis(axes: Axes, values: Sequence[float]) -> None:
+    """Ticks at the values; logarithmic where they are of different sizes, 0 among them or not."""
+    sizes = [abs(value) for value in values if value]
+    if sizes and max(sizes) >= 10 * min(sizes):
+        axes.set_xscale("symlog", linthresh=min(sizes))
+    axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.minorticks_off()
 
 
 def _metric(row: Row, key: str, winners: Mapping[str, str]) -> str:

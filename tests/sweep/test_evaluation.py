@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import html.parser
 import io
 import json
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiment_jax import UserError, sweep
+from experiment_jax import UserError, plots, sweep
 from experiment_jax.run import Run
 from experiment_jax.sweep import page, table
 from experiment_jax.sweep.table import Row
@@ -145,7 +146,7 @@ class Reader(html.parser.HTMLParser):
 
 def test_the_page_holds_everything_itself():
     given = [row("a", fd_gen=0.2, spread=0.9), row("bb", {"fd_gen": 0.05}, fd_gen=0.1, spread=0.8)]
-    read = Reader(page.page("configs/x.py", given, "fd_gen", given[1]))
+    read = Reader(page.page("configs/x.py", given, ["fd_gen"], given[1]))
     addresses = [attributes[key] for _, attributes in read.tags for key in ("src", "href") if key in attributes]
     assert len(addresses) == 3  # a plot, and a picture a member
     for address in addresses:
@@ -160,9 +161,30 @@ def test_the_page_holds_everything_itself():
 
 def test_names_and_reasons_are_text_and_no_markup():
     given = [row("<b>x</b>", problems=["<script>alert(1)</script> & more"], fd_gen=1.0)]
-    read = Reader(page.page("c&d.py", given, "fd_gen", given[0]))
+    read = Reader(page.page("c&d.py", given, ["fd_gen"], given[0]))
     assert "b" not in {tag for tag, _ in read.tags} and [tag for tag, _ in read.tags].count("script") == 1
     assert "<script>alert(1)</script> & more" in read.text and "<b>x</b>" in read.text and "c&d.py" in read.text
+
+
+def test_plots_are_of_settings_that_differ_and_of_each_metric_that_is_asked_for():
+    given = [row("a", fd_gen=0.2, spread=0.9), row("bb", fd_gen=0.1, spread=0.8)]
+    same = [dataclasses.replace(each, settings={**each.settings, "seed": 3}) for each in given]
+    assert page.panels(same, ["fd_gen", "spread"]) == [("matching.epsilon", "fd_gen"), ("matching.epsilon", "spread")]
+    assert page.all_plots(same, ["fd_gen", "spread"]).shape == (320, 800, 3)
+
+
+def test_a_curve_joins_members_that_are_alike_in_all_else():
+    figure = plots.figure(4, 3)
+    axes = figure.subplots()
+    given = [
+        Row(f"{n}{view}", {"data.paired": n, "view": view}, None, {"fd_gen": n / 7 + len(view)}, {}, 1, (), None)
+        for view in ("all", "some")
+        for n in (0, 10, 300)
+    ]
+    page.draw(axes, given, "data.paired", "fd_gen")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["view all", "view some"]
+    lines = [container.lines[0].get_xydata() for container in axes.containers]
+    np.testing.assert_allclose(lines[1], [(n, n / 7 + 4) for n in (0, 10, 300)])
 
 
 def test_a_plot_shows_only_members_that_set_the_setting():
