@@ -5,7 +5,6 @@ number, and numbers of different judges are not comparable. No method trains on 
 """
 
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ import flax.linen as nn
 import jax
 from ml_collections import ConfigDict
 
-from experiment_jax import classifier, run_directory, sections, sources
+from experiment_jax import cache, classifier, run_directory, sections, sources
 from experiment_jax import config as configs
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Stage
@@ -90,11 +89,6 @@ def variants(cas_steps: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def cache_folder() -> Path:
-    """Where judges are kept: $XDG_CACHE_HOME/lsdm_jax/judges, by default under ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lsdm_jax" / "judges"
-
-
 def trained(config: ConfigDict) -> Path:
     """The run directory of the judge that `config` describes, trained now if the cache does not hold it.
 
@@ -103,7 +97,7 @@ def trained(config: ConfigDict) -> Path:
     from experiment_jax.training import train  # the judge is itself a run; at the top this would be a circle
 
     name = sources.title(config.data.name)
-    place = cache_folder() / f"{name}-{run_directory.fingerprint(config)}"
+    place = cache.folder("judges") / f"{name}-{run_directory.fingerprint(config)}"
     if not place.is_dir():
         log.info("training the neutral classifier of %s, once, into %s", name, place)
         place.parent.mkdir(parents=True, exist_ok=True)

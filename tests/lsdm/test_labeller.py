@@ -1,7 +1,5 @@
 """Pseudo-labels: the pairs keep theirs, the rest get what a classifier of the pairs says, and matching sees both."""
 
-import dataclasses
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -37,7 +35,8 @@ def test_pairs_keep_their_labels_and_the_rest_get_the_classifier_s(config, one, 
     said = np.asarray(parts["labeller"].stage.provides["label"](frozen, images))
     np.testing.assert_array_equal(seen.labels[~given], said[~given])
     # It has learnt something: the labels that were hidden are found far more often than by chance.
-    true = {image.tobytes(): label for image, label in zip(*dataclasses.astuple(data.read(config.data, "train")[0]))}
+    everything = data.read(config.data, "train")[0]
+    true = {image.tobytes(): label for image, label in zip(everything.images, everything.labels, strict=True)}
     hidden = [true[image.tobytes()] for image in seen.images[~given]]
     assert np.mean(seen.labels[~given] == hidden) > 0.5
 
