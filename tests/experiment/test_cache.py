@@ -21,4 +21,4 @@ def test_compiled_programs_are_kept_where_the_user_says_or_in_the_cache_folder(o
     subprocess.run([sys.executable, "-c", PROGRAM], cwd=request.config.rootpath, env=environment, check=True)
     kept = tmp_path / "own" if own else tmp_path / "cache" / "lsdm_jax" / "compiled"
     assert any(kept.iterdir())
-    assert own != (tmp_path / "cache").exists()
+    assert own != (tmp_path / "cache" / "lsdm_jax").exists()
