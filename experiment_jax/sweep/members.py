@@ -11,26 +11,18 @@ import collections
 import contextlib
 import dataclasses
 import json
-import logging
 import re
 import shlex
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
-from experiment_jax import data, run_directory
-from experiment_jax.data import Dataset
+from experiment_jax import run_directory
 from experiment_jax.errors import UserError
-from experiment_jax.record import Stopped
-from experiment_jax.sweep import together
-from experiment_jax.training import prepare, train
 
-log = logging.getLogger(__name__)
 RECORD = "sweep.json"
 
 
@@ -114,13 +106,13 @@ def plan(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seeds:
     sweep = Sweep(Path(workdir), spec, rest, tuple(found))
     _check_directory(sweep)
     for member in sweep.members:  # whatever is mistyped in one is said before another is trained
-        with _of(member):
+        with of(member):
             run_directory.check(sweep.directory(member), sweep.config(member))
     return sweep
 
 
 @contextlib.contextmanager
-def _of(member: Member) -> Iterator[None]:
+def of(member: Member) -> Iterator[None]:
     """What is refused in here names the member."""
     try:
         yield
@@ -185,96 +177,3 @@ def command_lines(sweep: Sweep, arguments: Sequence[str]) -> list[str]:
         f"{base} --sweep_index {index}  # {member.name}: {own}"
         for index, (member, own) in enumerate(zip(sweep.members, settings, strict=True))
     ]
-
-
-def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.Device] | None = None) -> list[str]:
-    """Trains the members one after another, finished ones left alone; one that fails does not stop the others.
-
-    Args:
-        sweep: from `plan`.
-        index: train the member of this number only.
-        devices: to train on; all by default.
-
-    Returns:
-        The names of the members that failed.
-
-    Raises:
-        UserError: there is no member of that number, or one of those to train can be refused before it is trained; then
-            nothing was written.
-        Stopped: SIGINT or SIGTERM arrived; the state is saved.
-    """
-    last = len(sweep.members) - 1
-    if index is not None and not 0 <= index <= last:
-        raise UserError(f"--sweep_index {index}: the members are numbered from 0 to {last}; give one of those")
-    chosen = [(number, member) for number, member in enumerate(sweep.members) if index in (None, number)]
-    images = _loader()
-    for _, member in chosen:
-        with _of(member):
-            prepare(config := sweep.config(member), sweep.directory(member), devices, images(config))
-    write(sweep)
-    beside = [sweep.directory(member) for member in sweep.members]
-    failed: list[str] = []
-    for number, member in chosen:
-        log.info("member %d (0 to %d): %s", number, last, member.name)
-        try:
-            config = sweep.config(member)
-            train(config, sweep.directory(member), devices, images(config), beside)
-            _note(sweep, member, None)
-        except Stopped:
-            raise
-        except Exception as error:
-            failed.append(member.name)
-            _note(sweep, member, error)
-        jax.clear_caches()  # the next member compiles programs of its own
-    return failed
-
-
-def _loader() -> Callable[[ConfigDict], Dataset]:
-    """`data.load` of a config, read once where the next config has the same."""
-    kept: dict[str, Dataset] = {}
-
-    def load(config: ConfigDict) -> Dataset:
-        key = json.dumps([config.data.to_dict(), config.seed])
-        if key not in kept:
-            kept.clear()
-            kept[key] = data.load(config.data, config.seed)
-        return kept[key]
-
-    return load
-
-
-def train_together(sweep: Sweep, devices: Sequence[jax.Device] | None = None) -> list[str]:
-    """Trains all members in one program, see `experiment_jax.sweep.together`; otherwise as `train_members`.
-
-    Raises:
-        UserError: the members differ in more than one program can hold; nothing was written.
-        Stopped: SIGINT or SIGTERM arrived; the states are saved.
-    """
-    found = {member.name: sweep.config(member) for member in sweep.members}
-    varied = together.varied(found)
-    beside = [sweep.directory(member) for member in sweep.members]
-    runs, images = {}, _loader()
-    for member in sweep.members:
-        with _of(member):
-            place = sweep.directory(member)
-            runs[member.name] = prepare(found[member.name], place, devices, images(found[member.name]), beside)
-    together.check(runs, varied)
-    write(sweep)
-    errors = together.train(runs, varied)
-    for member in sweep.members:
-        _note(sweep, member, errors.get(member.name))
-    return list(errors)
-
-
-def _note(sweep: Sweep, member: Member, error: Exception | None) -> None:
-    """Keeps why a member ended early, or forgets it where it did not."""
-    place = sweep.failure(member)
-    if error is None:
-        place.unlink(missing_ok=True)
-        return
-    reason = str(error)
-    if not isinstance(error, UserError):
-        reason = f"{type(error).__name__}: {reason}"
-        log.error("%s", "".join(traceback.format_exception(error)))
-    run_directory.write_text(place, reason.partition("\n")[0] + "\n")
-    log.error("member %s failed: %s", member.name, reason.partition("\n")[0])
