@@ -48,5 +48,4 @@ VARIANTS = {
     "flow": FLOW,
     "score": sections.SCORE,
     "smoke": sections.SMOKE,
-    **sections.CROSSINGS,  # autoencoder_prior … identity_critic: representations × samplers
 }

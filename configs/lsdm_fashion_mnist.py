@@ -34,5 +34,4 @@ VARIANTS = {
     "paired_only": PAIRED_ONLY,
     "paired_only_sinkhorn": PAIRED_ONLY | SINKHORN,
     "smoke": sections.SMOKE_PERCEPTUAL,
-    **sections.CROSSINGS,  # autoencoder_prior … identity_critic: representations × samplers
 }

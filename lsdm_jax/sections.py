@@ -47,17 +47,13 @@ CRITIC = {
     "matching.optimiser.learning_rate": 5e-4,
     "matching.optimiser.b1": 0.0,
 }
-# What a representation may be, and what may sample its latents, as variants of a recipe: `vae_gmm` and so on.
+# What a representation may be, and what may sample its latents: members of a sweep, `vae-gmm` and so on.
 REPRESENTATIONS = {
     "autoencoder": {"representation.kind": "autoencoder"},
     "vae": {"representation.kind": "vae"},
     "wae": {"representation.kind": "wae"},
     "rae": {"representation.kind": "rae"},
-    "identity": {
-        "stages": ("representation", "matching"),
-        "representation.kind": "identity",
-        "representation.steps": 0,
-    },
+    "identity": {"representation.kind": "identity", "representation.steps": 0},
 }
 SAMPLERS = {
     "prior": {"matching.matcher": "prior", "matching.steps": 0},
@@ -66,7 +62,7 @@ SAMPLERS = {
     "critic": CRITIC,
 }
 CROSSINGS = {
-    f"{kind}_{sampler}": {**of_kind, **of_sampler}
+    f"{kind}-{sampler}": {**of_kind, **of_sampler}
     for kind, of_kind in REPRESENTATIONS.items()
     for sampler, of_sampler in SAMPLERS.items()
 }

@@ -8,11 +8,21 @@ import scipy.stats
 from ml_collections import ConfigDict
 from sklearn.mixture import GaussianMixture
 
-from experiment_jax import UserError, checkpoints, data, evaluation, load_config, load_run, method, sections, train
+from experiment_jax import (
+    UserError,
+    checkpoints,
+    data,
+    evaluation,
+    load_config,
+    load_run,
+    method,
+    sections,
+    sweep,
+    train,
+)
 from experiment_jax.data import View
 from experiment_jax.stage import Context, Model
 from lsdm_jax import matching
-from lsdm_jax import sections as lsdm_sections
 from lsdm_jax.matchers import gmm, prior, vae
 
 LATENT, CLASSES = 3, 2
@@ -181,15 +191,17 @@ def test_a_fitted_matcher_trains_nothing_and_can_be_taken_from_another_run(tiny,
     assert checkpoints.digest(copied) == checkpoints.digest(frozen)
 
 
-def test_every_crossing_of_a_representation_and_a_sampler_can_be_built():
-    plain = load_config("configs/lsdm_digits.py")
-    dataset = data.load(plain.data, plain.seed)
-    assert {"autoencoder_prior", "vae_gmm", "rae_vae", "identity_critic"} < lsdm_sections.CROSSINGS.keys()
-    for name in lsdm_sections.CROSSINGS:
-        parts = method.build(load_config(f"configs/lsdm_digits.py:{name}"), dataset)
+def test_every_crossing_of_a_representation_and_a_sampler_can_be_built(tmp_path, request, monkeypatch):
+    monkeypatch.chdir(request.config.rootpath)
+    study = "configs/study_representations.py"
+    planned = sweep.plan(study, {}, tmp_path / "sweep", seeds=None, members=True)
+    assert {"autoencoder-prior", "vae-gmm", "rae-vae", "identity-critic"} < {each.name for each in planned.members}
+    dataset = data.load(load_config(study).data, 0)
+    for member in planned.members:
+        parts = method.build(planned.config(member), dataset)
         trained = [part.name for part in parts if part.stage.update is not None]
-        fitted = name.partition("_")[2] in ("prior", "gmm")
-        assert trained == ["representation"] * ("identity" not in name) + ["matching"] * (not fitted)
+        fitted = member.name.partition("-")[2] in ("prior", "gmm")
+        assert trained == ["representation"] * ("identity" not in member.name) + ["matching"] * (not fitted)
 
 
 def test_latents_reach_the_fit_with_their_labels():

@@ -168,23 +168,23 @@ def test_a_bug_in_one_member_is_noted_and_forgotten_once_it_is_gone(swept, tmp_p
     assert not list((tmp_path / "sweep").glob("*.failed.txt"))
 
 
-@pytest.mark.parametrize("moment", np.random.default_rng(0).choice(np.arange(1, 12), 3, replace=False))
-def test_a_sweep_that_is_stopped_anywhere_ends_as_one_that_was_not(moment, swept, tmp_path, one, monkeypatch):
-    found = plan(swept(TWO), tmp_path / "parts")
+def test_a_sweep_that_is_stopped_anywhere_ends_as_one_that_was_not(swept, tmp_path, one, monkeypatch):
+    found, whole = (plan(swept(TWO), tmp_path / name) for name in ("parts", "whole"))
+    moments = np.sort(np.random.default_rng(0).choice(np.arange(1, 12), 3, replace=False))
     steps, advance = [], record.Recorder.advance
 
     def watched(self, step):
         advance(self, step)
         steps.append(step)
-        if len(steps) == moment:
+        if len(steps) in moments:
             raise Stopped("killed")  # nothing of this step is saved
 
     with monkeypatch.context() as patch:
         patch.setattr(record.Recorder, "advance", watched)
-        with pytest.raises(Stopped):
-            sweep.train_members(found, devices=one)
+        for _ in moments:
+            with pytest.raises(Stopped):
+                sweep.train_members(found, devices=one)
     sweep.train_members(found, devices=one)
-    whole = plan(swept(TWO), tmp_path / "whole")
     sweep.train_members(whole, devices=one)
     for member in found.members:
         assert digests(found.directory(member)) == digests(whole.directory(member))

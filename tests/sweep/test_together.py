@@ -6,6 +6,7 @@ import pytest
 
 from experiment_jax import Stopped, UserError, checkpoints, record, run_directory, settings, sweep, train
 from experiment_jax.sweep import together
+from lsdm_jax.matchers import sinkhorn
 
 RATES = """
 yield "a", {"matching.optimiser.learning_rate": 1e-3, "representation.noise": 0.1}
@@ -61,25 +62,34 @@ def assert_as_alone(found, tmp_path, one):
             np.testing.assert_allclose([*mine.values()][1:], [*their.values()][1:], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("matcher", MATCHERS)
-def test_members_in_one_program_are_what_they_are_alone(matcher, swept, tmp_path, one):
+@pytest.fixture
+def traces(monkeypatch):
+    """One entry for each time that the Sinkhorn divergence is traced."""
+    seen, divergence = [], sinkhorn.divergence
+
+    def counted(*arguments, **solver):
+        seen.append(1)
+        return divergence(*arguments, **solver)
+
+    monkeypatch.setattr(sinkhorn, "divergence", counted)
+    return seen
+
+
+@pytest.mark.parametrize(("matcher", "devices"), [("sinkhorn", 8), ("critic", 1), ("weights", 1)])
+def test_members_in_one_program_are_what_they_are_alone(matcher, devices, swept, tmp_path, one, traces):
     found = plan(swept(MATCHERS[matcher], **TEN), tmp_path / "sweep")
-    assert sweep.train_together(found, one) == []
+    assert sweep.train_together(found, jax.devices()[:devices]) == []
+    # A shared representation leaves one matching to trace, for all members at once; "weights" differ before that.
+    assert len(traces) == (0 if matcher == "critic" else 1)
     assert_as_alone(found, tmp_path, one)
 
 
 def test_seeds_in_one_program_have_their_own_data_noise_and_order(swept, tmp_path, one):
-    found = plan(swept(RATES, data__paired=100, data__flips=True, **TEN), tmp_path / "sweep", seeds=2)
+    found = plan(swept('yield "few", {}', data__paired=100, data__flips=True, **TEN), tmp_path / "sweep", seeds=2)
     assert sweep.train_together(found, one) == []
     assert_as_alone(found, tmp_path, one)
     kept = {checkpoints.finished_record(found.directory(member), "matching")["digest"] for member in found.members}
-    assert len(kept) == 4
-
-
-def test_eight_devices_share_the_batches_of_all_members(swept, tmp_path, one):
-    found = plan(swept(MATCHERS["sinkhorn"], **TEN), tmp_path / "sweep")
-    assert sweep.train_together(found) == []
-    assert_as_alone(found, tmp_path, one)
+    assert len(kept) == 2
 
 
 @pytest.mark.parametrize(
@@ -122,56 +132,33 @@ yield "sound", {"matching.optimiser.learning_rate": 1e-3, "matching.optimiser.cl
     assert_close(alone["matching"], checkpoints.load_finished(found.directory(found.members[1]), "matching")[0])
 
 
-@pytest.mark.parametrize("moment", [3, 7])
-def test_stopped_and_resumed_the_members_are_the_same(moment, swept, tmp_path, one, monkeypatch):
-    found = plan(swept(RATES), tmp_path / "parts", seeds=2)
+def test_members_stop_and_go_on_together_or_from_the_latest_step_that_all_have(swept, tmp_path, one, monkeypatch):
+    found, whole = (plan(swept(RATES), tmp_path / name) for name in ("parts", "whole"))
+    sweep.train_together(whole, one)
     steps, advance = [], record.Recorder.advance
 
     def watched(self, step):
         advance(self, step)
         steps.append(step)
-        if len(steps) == moment:
+        if len(steps) in (3, 7):  # in either stage
             raise Stopped("killed")
 
     with monkeypatch.context() as patch:
         patch.setattr(record.Recorder, "advance", watched)
-        with pytest.raises(Stopped):
-            sweep.train_together(found, one)
-    assert sweep.train_together(found, one) == []
-    whole = plan(swept(RATES), tmp_path / "whole", seeds=2)
-    sweep.train_together(whole, one)
-    for member in found.members:
-        frozen = (checkpoints.finished_record(each.directory(member), "matching")["digest"] for each in (found, whole))
-        assert len(set(frozen)) == 1
-        rows = [run_directory.read_metrics(each.directory(member)) for each in (found, whole)]
-        assert rows[0] == rows[1]
-
-
-def test_members_that_were_saved_at_different_steps_go_on_from_the_latest_that_all_have(swept, tmp_path, one):
-    found = plan(swept(RATES), tmp_path / "sweep", seeds=1)
-    whole = plan(swept(RATES), tmp_path / "whole", seeds=1)
-    sweep.train_together(whole, one)
+        for _ in range(2):
+            with pytest.raises(Stopped):
+                sweep.train_together(found, one)
     first, second = found.members
-    train(found.config(first), found.directory(first), one)  # to the end; its checkpoints are at steps 2 and 4
-    (found.directory(first) / "finished").rename(tmp_path / "gone")
+    train(found.config(first), found.directory(first), one)  # to the end, alone: its checkpoints are at 2 and 4
+    (found.directory(first) / "finished" / "matching").rename(tmp_path / "gone")
     assert sweep.train_together(found, one) == []
     for member in (first, second):
-        frozen = (checkpoints.load_finished(each.directory(member), "matching")[0] for each in (found, whole))
-        assert_close(*frozen)
-
-
-def test_the_program_is_traced_once_for_all_members(swept, tmp_path, one, monkeypatch):
-    from lsdm_jax.matchers import sinkhorn
-
-    traces, divergence = [], sinkhorn.divergence
-
-    def counted(*arguments, **solver):
-        traces.append(1)
-        return divergence(*arguments, **solver)
-
-    monkeypatch.setattr(sinkhorn, "divergence", counted)
-    sweep.train_together(plan(swept(MATCHERS["sinkhorn"]), tmp_path / "sweep", seeds=3), one)
-    assert len(traces) == 1
+        stages = [checkpoints.load_finished(each.directory(member), "matching")[0] for each in (found, whole)]
+        assert_close(*stages)
+        rows = [run_directory.read_metrics(each.directory(member)) for each in (found, whole)]
+        assert [(row["stage"], row["step"]) for row in rows[0]] == [(row["stage"], row["step"]) for row in rows[1]]
+    digests = (checkpoints.finished_record(each.directory(second), "matching")["digest"] for each in (found, whole))
+    assert len(set(digests)) == 1
 
 
 def test_equal_trees_are_held_once_and_different_ones_side_by_side():

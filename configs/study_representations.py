@@ -1,0 +1,44 @@
+"""Representations × samplers: {autoencoder, VAE, WAE, RAE, pixels} × {prior, mixture, VAE on latents, critic}.
+
+    python train.py --config configs/study_representations.py --workdir runs/representations --sweep
+    python eval.py --workdir runs/representations --sweep --by fd_gen,recall
+
+On digits; `:fashion_mnist` needs hours on two CPU cores. Each representation is trained once for its four samplers.
+"""
+
+from experiment_jax.sections import experiment
+from lsdm_jax import sections
+
+
+def get_config():
+    config = experiment("lsdm", "digits", stages=("representation", "matching"))
+    config.judge = "configs/judge_digits.py"
+    config.data.validation = 100
+    config.evaluation.protocol = "test_450"
+    config.perceptual = sections.perceptual()
+    config.representation = sections.representation(steps=1500, latent_size=16, noise=0.1)
+    config.matching = sections.matching(steps=2500, noise_size=32, width=256)
+    return config
+
+
+def sweep():
+    yield from sections.CROSSINGS.items()
+
+
+VARIANTS = {
+    "fashion_mnist": {
+        "data.name": "fashion_mnist",
+        "data.validation": 0,
+        "stages": ("perceptual", "representation", "matching"),
+        "judge": "configs/judge_fashion_mnist.py",
+        "evaluation.protocol": "test_10k",
+        "representation.steps": 6000,
+        "representation.latent_size": 64,
+        "representation.noise": 0.05,
+        "representation.perceptual": 3.0,
+        "matching.steps": 9000,
+        "matching.noise_size": 64,
+        "matching.width": 512,
+    },
+    "smoke": sections.SMOKE,
+}
