@@ -77,9 +77,10 @@ def _measure(run: Run, bench: Bench, labels: np.ndarray, seed: int) -> tuple[dic
     results |= representation_metrics(run, bench, real)
     samples, features = None, None
     if run.model.sample is not None:
-        samples, images_per_second = draw(run, labels, seed)
+        samples, images_per_second = timed(run, run.sample, labels, seed)
         features = bench.features(samples.images)
         results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
+        results["latents_per_second"] = timed(run, run.sample_latents, labels, seed)[1]
         heeded = labels if run.model.conditional else None
         results |= judged.measure_samples(bench, samples.images, features, heeded)
         results |= latent_metrics(run, bench, real, samples.latents, heeded)
@@ -117,12 +118,12 @@ def summary(run: Run, results: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"  {'picture':26}{run.workdir / 'eval' / str(run.step) / 'samples.png'}"])
 
 
-def draw(run: Run, labels: np.ndarray, seed: int) -> tuple[Samples, float]:
-    """Samples for the labels int32 `[N]`, and how many were drawn and decoded a second, compilation left out."""
-    run.sample(labels[: run.config.evaluation.batch_size], seed)
+def timed(run: Run, draw: Callable[..., Any], labels: np.ndarray, seed: int) -> tuple[Any, float]:
+    """draw(labels, seed) for labels int32 `[N]`, and how many were drawn a second, compilation left out."""
+    draw(labels[: run.config.evaluation.batch_size], seed)
     start = time.perf_counter()
-    samples = run.sample(labels, seed)
-    return samples, len(labels) / (time.perf_counter() - start)
+    drawn = draw(labels, seed)
+    return drawn, len(labels) / (time.perf_counter() - start)
 
 
 def evaluate_images(

@@ -65,21 +65,33 @@ class Run:
             condition: labels int32 `[N]`.
             seed: of the noise.
         """
+        return self._sampler(*self._draws(condition, seed))
+
+    def sample_latents(self, condition: np.ndarray, seed: int = 0) -> np.ndarray:
+        """The latents `[N, latent]` of what `sample` draws; nothing is decoded that the latents do not need."""
+        return self._latent_sampler(*self._draws(condition, seed))
+
+    def _draws(self, condition: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Number, condition and seed of each sample."""
         if self.model.sample is None:
             stages = ", ".join(self.config.stages)
             raise UserError(f"--workdir {self.workdir}: its stages {stages} do not sample; take a run whose stages do")
         numbers = np.arange(len(condition), dtype=np.uint32)
-        return self._sampler(numbers, np.asarray(condition, np.int32), np.full(len(condition), seed, np.uint32))
+        return numbers, np.asarray(condition, np.int32), np.full(len(condition), seed, np.uint32)
+
+    def _draw(self, params: Any, numbers: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
+        root = jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0])
+        keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
+        samples = self.model.sample(params, keys, condition)
+        return samples._replace(images=passes.to_uint8(samples.images))
 
     @functools.cached_property
     def _sampler(self) -> Callable[..., Samples]:
-        def draw(params: Any, numbers: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
-            root = jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0])
-            keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
-            samples = self.model.sample(params, keys, condition)
-            return samples._replace(images=passes.to_uint8(samples.images))
+        return self.over(self._draw)
 
-        return self.over(draw)
+    @functools.cached_property
+    def _latent_sampler(self) -> Callable[..., np.ndarray]:
+        return self.over(lambda *arguments: self._draw(*arguments).latents)
 
     def over(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """function(params, *batch), compiled, as a function of whole arrays `[N, …]`: see `passes.over`."""

@@ -110,6 +110,14 @@ def test_sample_i_depends_on_key_i_and_not_on_the_batch(finished):
     assert not np.allclose(run.sample(labels, seed=4).latents, whole.latents)
 
 
+def test_latents_alone_are_those_of_the_samples(finished):
+    run = load_run(finished[1])
+    labels = np.arange(23, dtype=np.int32) % 10
+    np.testing.assert_allclose(
+        run.sample_latents(labels, seed=3), run.sample(labels, seed=3).latents, rtol=1e-5, atol=1e-6
+    )
+
+
 def test_sampling_in_parts_gives_the_same_samples(finished):
     run = load_run(finished[1])
     labels = np.arange(23, dtype=np.int32) % 10

@@ -22,7 +22,7 @@ from experiment_jax.sweep.members import Member, Sweep, read
 from experiment_jax.sweep.table import Row, badness, metrics_of, to_csv
 
 log = logging.getLogger(__name__)
-TIMES = ("seconds", "cas_seconds", "images_per_second")
+TIMES = ("seconds", "cas_seconds", "images_per_second", "latents_per_second")
 
 
 def evaluate(
