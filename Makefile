@@ -29,7 +29,7 @@ train: $(RUN)
 	$(BIN)/python eval.py --workdir $(WORKDIR)
 
 test: $(TEST)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(TEST)
 	$(BIN)/ruff check .

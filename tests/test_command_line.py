@@ -261,7 +261,7 @@ def test_train_refuses_unknown_configs(spec, reason, script, tmp_path):
         (["--config", DIGITS, "--sweep", "--config.matching.epsilon=1"], "the sweep sets it itself"),
         (["--config", SMOKE, *SHARED, "--seeds", "2", "--sweep_index", "2"], "the members are numbered from 0 to 1"),
         (["--config", DIGITS, "--seeds", "0"], "0 is not a positive number"),
-        (["--config", DIGITS, "--sweep", "--sweep_together"], "differ in matching.batch_size"),
+        (["--config", DIGITS, "--sweep", "--sweep_together"], "differ in matching.matcher (sinkhorn, flow)"),
         (["--config", DIGITS, "--seeds", "2", "--sweep_together", "--sweep_index", "0"], "leave one of them out"),
         (["--config", SMOKE, "--seeds", "2"], "member lsdm_digits-smoke-seed0: representation.batch_size=20: 8 dev"),
     ],
