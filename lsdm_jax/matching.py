@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -159,3 +160,10 @@ def _sampler(matcher: Matcher, context: Context, part: str) -> dict[str, Any]:
         return Samples.untested(context.model.decode(params, latents), latents)
 
     return dict(sample=sample, nfe=matcher.nfe, conditional=matcher.conditional)
+
+
+def batch_weights(labels: jax.Array, class_weights: Any, beta: float) -> jax.Array:
+    """w `[batch]`: a stratified batch holds equally many of each class, which weigh p(x); any other is as drawn."""
+    if not settings.is_infinite(beta):
+        return jnp.full(len(labels), 1.0 / len(labels))
+    return jnp.asarray(class_weights)[labels] * len(class_weights) / len(labels)

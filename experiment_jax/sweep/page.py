@@ -120,12 +120,11 @@ def plot(rows: Sequence[Row], key: str, by: str) -> np.ndarray:
 
 
 def all_plots(rows: Sequence[Row], metrics: Sequence[str]) -> np.ndarray:
-    """One row of plots a setting whose values are numbers, a column a metric: uint8 `[height, width, 3]`."""
-    shown = panels(rows, metrics)
-    keys = [key for key in dict.fromkeys(key for key, _ in shown) if _numeric(rows, key)]
-    keys = keys or [key for key, _ in shown[:1]]
-    figure = plots.figure(4.0 * len(metrics), 3.2 * max(len(keys), 1))
-    for line, key in zip(figure.subplots(max(len(keys), 1), len(metrics), squeeze=False), keys, strict=False):
+    """A row of plots a setting that has curves (of none, the first setting), a column a metric: uint8 `[h, w, 3]`."""
+    keys = list(dict.fromkeys(key for key, _ in panels(rows, metrics)))
+    keys = [key for key in keys if any(len(curve) > 1 for curve in _curves(rows, key).values())] or keys[:1]
+    figure = plots.figure(4.0 * len(metrics), 3.2 * len(keys))
+    for line, key in zip(figure.subplots(len(keys), len(metrics), squeeze=False), keys, strict=True):
         for axes, metric in zip(line, metrics, strict=True):
             draw(axes, rows, key, metric)
     return plots.image(figure)
@@ -133,24 +132,44 @@ def all_plots(rows: Sequence[Row], metrics: Sequence[str]) -> np.ndarray:
 
 def draw(axes: Axes, rows: Sequence[Row], key: str, by: str) -> None:
     """The metric `by` of each row that has the setting `key`, with standard errors; a curve joins rows alike in all
-    other settings."""
-    curves: dict[str, list[Row]] = {}
-    for row in rows:
-        if key in row.settings and by in row.metrics:
-            rest = (f"{name.rpartition('.')[2]} {value}" for name, value in row.settings.items() if name != key)
-            curves.setdefault(", ".join(rest), []).append(row)
-    if _numeric(rows, key):
+    other settings, and those that no other row is like are grey."""
+    curves = _curves([row for row in rows if by in row.metrics], key)
+    numeric = _numeric(rows, key)
+    if numeric:
         _numeric_axis(axes, sorted({row.settings[key] for curve in curves.values() for row in curve}))
-    for title, curve in curves.items():
-        values = [row.settings[key] for row in curve]
-        x = values if _numeric(rows, key) else [str(value) for value in values]
+    titles = _titles([settings for settings, curve in curves.items() if len(curve) > 1])
+    for settings, curve in curves.items():
+        x = [row.settings[key] if numeric else str(row.settings[key]) for row in curve]
         heights, errors = zip(*((row.metrics[by], row.errors.get(by, 0.0)) for row in curve), strict=True)
-        axes.errorbar(x, heights, errors, fmt="o-" if _numeric(rows, key) else "o", capsize=3, label=title)
-    if 1 < len(curves) <= CURVES:
+        look = dict(label=titles[settings]) if settings in titles else dict(color="0.6")
+        axes.errorbar(x, heights, errors, fmt="o-" if numeric else "o", capsize=3, **look)
+    if 1 < len(titles) <= CURVES:
         axes.legend(fontsize="x-small")
     axes.set_xlabel(key)
     axes.set_ylabel(by)
     axes.grid(alpha=0.3)
+
+
+def _curves(rows: Sequence[Row], key: str) -> dict[tuple[tuple[str, str], ...], list[Row]]:
+    """Rows that have the setting `key`, by all their other settings; a curve a group, where `key` is a number."""
+    curves: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    for row in rows:
+        if key in row.settings:
+            others = {name: str(value) for name, value in row.settings.items() if name != key}
+            curves.setdefault(tuple(sorted(others.items())), []).append(row)
+    return curves
+
+
+def _titles(groups: Sequence[tuple[tuple[str, str], ...]]) -> dict[tuple[tuple[str, str], ...], str]:
+    """What tells groups of settings apart, in as few settings as come first and do."""
+    names = list(dict.fromkeys(name for group in groups for name, _ in group))
+    titles = [""] * len(groups)
+    for count in range(len(names) + 1):
+        shown = [[(name, value) for name, value in group if name in names[:count]] for group in groups]
+        titles = [", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in group) for group in shown]
+        if len(set(titles)) == len(groups):
+            break
+    return dict(zip(groups, titles, strict=True))
 
 
 def _numeric(rows: Sequence[Row], key: str) -> bool:

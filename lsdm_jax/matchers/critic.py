@@ -23,7 +23,7 @@ from experiment_jax import optimiser, settings, train_state
 from experiment_jax.stage import Context
 from experiment_jax.train_state import TrainState
 from lsdm_jax.generator import OneStep
-from lsdm_jax.matching import Matcher
+from lsdm_jax.matching import Matcher, batch_weights
 
 PyTree = Any
 Metrics = Mapping[str, jax.Array]
@@ -238,10 +238,3 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
     sampler = OneStep.build(config, context)
     game = Game(sampler, Critic(config.critic_width, config.critic_depth), descents, config, context)
     return Matcher(game.init, game.update, lambda state: state.generator.average["params"], sampler.sample, nfe=1)
-
-
-def batch_weights(labels: jax.Array, class_weights: Any, beta: float) -> jax.Array:
-    """w `[batch]`: a stratified batch holds equally many of each class, which weigh p(x); any other is as drawn."""
-    if not settings.is_infinite(beta):
-        return jnp.full(len(labels), 1.0 / len(labels))
-    return jnp.asarray(class_weights)[labels] * len(class_weights) / len(labels)

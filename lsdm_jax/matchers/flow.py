@@ -29,9 +29,8 @@ from experiment_jax import optimiser, settings, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context
 from lsdm_jax.generator import OneStep
-from lsdm_jax.matchers.critic import batch_weights
 from lsdm_jax.matchers.sinkhorn import Distance, pairs
-from lsdm_jax.matching import Matcher
+from lsdm_jax.matching import Matcher, batch_weights
 
 PyTree = Any
 Metrics = Mapping[str, jax.Array]

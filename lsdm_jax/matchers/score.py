@@ -20,8 +20,7 @@ from ml_collections import ConfigDict
 from experiment_jax import optimiser, settings, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context
-from lsdm_jax.matchers.critic import batch_weights
-from lsdm_jax.matching import Matcher
+from lsdm_jax.matching import Matcher, batch_weights
 
 PyTree = Any
 Denoise = Callable[[jax.Array, jax.Array], jax.Array]  # (z [latent], σ) -> D [latent]

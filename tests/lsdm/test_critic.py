@@ -11,6 +11,7 @@ from experiment_jax import optimiser, sections, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.metrics import w1_exact
 from experiment_jax.stage import Context, Model
+from lsdm_jax import matching
 from lsdm_jax.matchers import critic
 
 SHIFT, DEVIATION = 1.0, 0.02
@@ -132,9 +133,9 @@ def test_the_penalty_is_weighted_and_one_sided_where_asked():
 
 def test_the_value_of_a_linear_critic_is_the_weighted_shift_of_the_means():
     shares = np.array([0.5, 0.3, 0.2], np.float32)
-    weights = critic.batch_weights(LABELS, shares, float("inf"))
+    weights = matching.batch_weights(LABELS, shares, float("inf"))
     np.testing.assert_allclose(jnp.sum(weights), 1.0, rtol=1e-6)
-    np.testing.assert_allclose(critic.batch_weights(LABELS, shares, 2.0), 1 / BATCH)  # not stratified: as it is drawn
+    np.testing.assert_allclose(matching.batch_weights(LABELS, shares, 2.0), 1 / BATCH)  # not stratified: as it is drawn
     real, generated = clouds()
     direction = np.arange(LATENT) / 3.0
     found = critic.dual_value(real @ direction, generated @ direction, weights)
@@ -192,7 +193,7 @@ def test_joint_points_between_lie_on_a_segment_of_two_pairs_and_cross_classes():
 
 def test_one_class_does_not_feel_the_data_of_another():
     """With a critic of own parameters for each class, f(x, z) = aₓ · z + ‖z‖² / 4."""
-    weights = critic.batch_weights(LABELS, np.array([0.5, 0.3, 0.2]), float("inf"))
+    weights = matching.batch_weights(LABELS, np.array([0.5, 0.3, 0.2]), float("inf"))
 
     def gradient(real, generated):
         points, cloud = critic.stratified(jax.random.key(0), critic.lift(LABELS, CLASSES, jnp.inf), real, generated)
