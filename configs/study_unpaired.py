@@ -19,9 +19,9 @@ def get_config():
     config.judge = "configs/judge_fashion_mnist.py"
     config.data.paired = 600
     config.labeller = sections.labeller()
-    config.perceptual = sections.perceptual()
-    config.representation = sections.representation(steps=6000, perceptual=3.0)
-    config.matching = sections.matching(steps=2500, smoothing=1.0)
+    config.perceptual = sections.perceptual(steps=500)
+    config.representation = sections.representation(steps=2000, perceptual=3.0)
+    config.matching = sections.matching(steps=1500, smoothing=1.0)
     return config
 
 
