@@ -1,5 +1,6 @@
 """Evaluates a run: python eval.py --workdir DIR [--step N] [--num_samples N]. The last line is the metrics, as JSON.
 
+With --input PATH --output PATH a run of super-resolution enlarges one PNG or JPEG of its low resolution.
 With --images NPZ|DIR --config configs/NAME.py it judges anybody's samples as it judges that config's.
 """
 
@@ -8,6 +9,7 @@ import json
 import sys
 
 from experiment_jax import UserError, command_line, load_config, load_run, sweep
+from experiment_jax.enlarge import enlarge
 from experiment_jax.evaluation import evaluate_images, read_images, save_samples, summary
 
 BOUND = "lsdm_jax.bound:evidence"
@@ -32,6 +34,8 @@ def main() -> None:
     )
     parser.add_argument("--sweep", action="store_true", help="evaluate the members of the sweep in DIR")
     parser.add_argument("--by", metavar="METRIC[,…]", help="with --sweep: says which is best (fd_gen); plots all")
+    parser.add_argument("--input", metavar="PATH", help="in place of measuring: a PNG or JPEG to enlarge")
+    parser.add_argument("--output", metavar="PATH", help="with --input: the PNG or JPEG to write")
     parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
     parser.add_argument("--config", help="with --images: the config whose data set, judge and protocol count")
     flags = parser.parse_args()
@@ -39,6 +43,12 @@ def main() -> None:
         raise UserError("give --workdir DIR, or --images NPZ|DIR with --config configs/NAME.py")
     if flags.by and not flags.sweep:
         raise UserError("--by: chooses among the members of a sweep; type --sweep too")
+    if (flags.input is None) != (flags.output is None) or (flags.input and not flags.workdir):
+        raise UserError("--input PATH: give --output PATH too, and the run: --workdir DIR")
+    if flags.input:
+        enlarge(load_run(flags.workdir, flags.step), flags.input, flags.output)
+        print(f"written: {flags.output}", file=sys.stderr)
+        return
     evaluate = _judge_images if flags.images else _evaluate_sweep if flags.sweep else _evaluate
     print(json.dumps(evaluate(flags)))
 

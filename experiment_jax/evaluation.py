@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import cas, data, judged, metrics, pictures, run_directory
+from experiment_jax import cas, data, judged, metrics, pictures, restoration, run_directory
 from experiment_jax import config as configs
 from experiment_jax.data import Split
 from experiment_jax.errors import UserError
@@ -54,14 +54,19 @@ def evaluate(
         raise UserError(f"--workdir {run.workdir}: its stages {stages} make no images; evaluate a run whose stages do")
     gathering: list[Evidence] = [configs.resolve(name) for name in evidence]
     start = time.perf_counter()
-    bench, labels = judged.bench(run.config, protocol or run.config.evaluation.protocol, num_samples, seed)
-    results, samples = _measure(run, bench, labels, seed)
+    bench, chosen = judged.bench(run.config, protocol or run.config.evaluation.protocol, num_samples, seed)
+    condition = chosen.labels if run.model.degrade is None else restoration.low_resolution(run, chosen.images, seed)
+    results, samples = _measure(run, bench, chosen, condition, seed)
     results["seconds"] = time.perf_counter() - start
     if with_cas and samples is not None and run.model.conditional:
         start = time.perf_counter()
-        results["cas"] = cas.classification_accuracy_score(bench, run.config.judge, samples.images, labels)
+        results["cas"] = cas.classification_accuracy_score(bench, run.config.judge, samples.images, chosen.labels)
         results["cas_seconds"] = time.perf_counter() - start
-    _write(run, results, {"samples": picture(run, bench.test.images, samples, labels)})
+    if run.model.degrade is None or samples is None:
+        drawn = picture(run, bench.test.images, samples, chosen.labels)
+    else:
+        drawn = restoration.picture(run, chosen, condition, seed)
+    _write(run, results, {"samples": drawn})
     for gather in gathering:
         found, drawn = gather(run, bench)
         results |= found
@@ -69,24 +74,29 @@ def evaluate(
     return results
 
 
-def _measure(run: Run, bench: Bench, labels: np.ndarray, seed: int) -> tuple[dict[str, Any], Samples | None]:
+def _measure(
+    run: Run, bench: Bench, chosen: Split, condition: np.ndarray, seed: int
+) -> tuple[dict[str, Any], Samples | None]:
     """All that is measured by default, and the samples, where the run samples."""
     results = {"method": run.config.method, "dataset": run.config.data.name, "step": run.step}
+    labels = chosen.labels
     results |= {"protocol": judged.protocol_name(bench.split, len(labels))} | judged.measure_real(bench)
     real = run.encode(bench.reference.images)
     results |= representation_metrics(run, bench, real)
     samples, features = None, None
     if run.model.sample is not None:
-        samples, images_per_second = timed(run, run.sample, labels, seed)
+        samples, images_per_second = timed(run, run.sample, condition, seed)
         features = bench.features(samples.images)
         results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
-        results["latents_per_second"] = timed(run, run.sample_latents, labels, seed)[1]
+        results["latents_per_second"] = timed(run, run.sample_latents, condition, seed)[1]
         heeded = labels if run.model.conditional else None
         results |= judged.measure_samples(bench, samples.images, features, heeded)
         results |= latent_metrics(run, bench, real, samples.latents, heeded)
         if run.model.tests:
             results |= acceptance_metrics(samples, labels, run.dataset.num_classes)
             _warn_of_rejected_classes(run, samples, labels)
+        if run.model.degrade is not None:
+            results |= restoration.measure(run, bench, chosen, condition, samples.images, seed)
     return results | judged.measure_reconstructions(bench, run.decode(real), features), samples
 
 
@@ -108,6 +118,8 @@ def summary(run: Run, results: Mapping[str, Any]) -> str:
         "Fréchet distance to test": {"samples": "fd_gen", "reconstructions": "fd_recon", "real": "fd_floor"},
         "W₁ of latents to test": {"samples": "w1_latent", "real": "w1_latent_floor"},
         "spread (1 is honest)": {"samples": "spread"},
+        "PSNR in dB": {"samples": "psnr", "bicubic": "bicubic_psnr", "regression": "regression_psnr"},
+        "spread over error (1 is honest)": {"samples": "spread_skill"},
         "passed its own tests": {"samples": "accepted", "candidates": "acceptance_rate"},
         "images a second": {"samples": "images_per_second"},
     }
@@ -118,12 +130,12 @@ def summary(run: Run, results: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"  {'picture':26}{run.workdir / 'eval' / str(run.step) / 'samples.png'}"])
 
 
-def timed(run: Run, draw: Callable[..., Any], labels: np.ndarray, seed: int) -> tuple[Any, float]:
-    """draw(labels, seed) for labels int32 `[N]`, and how many were drawn a second, compilation left out."""
-    draw(labels[: run.config.evaluation.batch_size], seed)
+def timed(run: Run, draw: Callable[..., Any], condition: np.ndarray, seed: int) -> tuple[Any, float]:
+    """draw(condition, seed) for conditions `[N, …]`, and how many were drawn a second, compilation left out."""
+    draw(condition[: run.config.evaluation.batch_size], seed)
     start = time.perf_counter()
-    drawn = draw(labels, seed)
-    return drawn, len(labels) / (time.perf_counter() - start)
+    drawn = draw(condition, seed)
+    return drawn, len(condition) / (time.perf_counter() - start)
 
 
 def evaluate_images(
@@ -224,11 +236,14 @@ def picture(run: Run, held_out: np.ndarray, samples: Samples | None, labels: np.
 
 
 def save_samples(run: Run, count: int, seed: int = 0) -> Path:
-    """Writes `count` samples as uint8 images with their labels to `DIR/eval/<step>/samples.npz`; the path."""
-    labels = judged.conditions(run.test.labels, count, np.random.default_rng(seed))
+    """Writes `count` samples as uint8 images with their labels, and with the float32 low-resolution images `low` that
+    they were found from where they were, to `DIR/eval/<step>/samples.npz`; the path."""
+    chosen = judged.conditions(run.test, count, np.random.default_rng(seed))
     path = run.workdir / "eval" / str(run.step) / "samples.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, images=run.sample(labels, seed).images, labels=labels)
+    found = {} if run.model.degrade is None else {"low": restoration.low_resolution(run, chosen.images, seed)}
+    images = run.sample(found.get("low", chosen.labels), seed).images
+    np.savez_compressed(path, images=images, labels=chosen.labels, **found)
     log.info("wrote %d samples to %s", count, path)
     return path
 

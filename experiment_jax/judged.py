@@ -87,13 +87,14 @@ class Bench:
         return self.judge.encode(images)
 
 
-def conditions(labels: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Labels int32 `[count]` to draw samples for: those of real images in an order chosen by seed, over and over."""
-    return labels[np.resize(generator.permutation(len(labels)), count)]
+def conditions(real: Split, count: int, generator: np.random.Generator) -> Split:
+    """The real images `[count]` to draw samples for, by their labels or from what a degradation leaves of them: all in
+    an order chosen by seed, over and over."""
+    return real.take(np.resize(generator.permutation(len(real)), count))
 
 
-def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int = 0) -> tuple[Bench, np.ndarray]:
-    """The judge (trained now if it was not yet), the real images, and labels int32 `[N]` to draw samples for.
+def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int = 0) -> tuple[Bench, Split]:
+    """The judge (trained now if it was not yet), the real images, and those `[N]` to draw samples for.
 
     Args:
         config: a run's; its judge must be of its data set, cropped and resized alike.
@@ -112,12 +113,12 @@ def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int 
     witnesses = {title: load_run(judge.trained(each)) for title, each in witness_configs.items()}
     reference, other = (train, test) if split == "train" else (test, train)
     generator = np.random.default_rng(seed)
-    labels = conditions(reference.labels, num_samples or count, generator)
+    chosen = conditions(reference, num_samples or count, generator)
     matched = []
-    for label, wanted in zip(*np.unique(labels, return_counts=True), strict=True):
+    for label, wanted in zip(*np.unique(chosen.labels, return_counts=True), strict=True):
         matched.append(generator.permutation(np.flatnonzero(other.labels == label))[:wanted])
     other = other.take(np.sort(np.concatenate(matched)))
-    return Bench(judge_run, train, test, split, other, witnesses), labels
+    return Bench(judge_run, train, test, split, other, witnesses), chosen
 
 
 def _real_images(config: ConfigDict, split: str) -> tuple[Split, Split]:

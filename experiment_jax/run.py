@@ -62,8 +62,12 @@ class Run:
         Sample i depends on the seed, i and its condition alone.
 
         Args:
-            condition: labels int32 `[N]`.
+            condition: labels int32 `[N]`, or where the run finds high-resolution images low-resolution ones, uint8 or
+                float32 in [-1, 1], `[N, *low_shape]`.
             seed: of the noise.
+
+        Raises:
+            UserError: a run that does not sample, or low-resolution images of another shape.
         """
         return self._sampler(*self._draws(condition, seed))
 
@@ -77,7 +81,21 @@ class Run:
             stages = ", ".join(self.config.stages)
             raise UserError(f"--workdir {self.workdir}: its stages {stages} do not sample; take a run whose stages do")
         numbers = np.arange(len(condition), dtype=np.uint32)
-        return numbers, np.asarray(condition, np.int32), np.full(len(condition), seed, np.uint32)
+        return numbers, self._conditions(condition), np.full(len(condition), seed, np.uint32)
+
+    @functools.cached_property
+    def low_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the low-resolution images that a run with a degradation starts from."""
+        images = jax.ShapeDtypeStruct((1, *self.dataset.image_shape), jnp.float32)
+        return jax.eval_shape(self.model.degrade, self.model.params, images).shape[1:]
+
+    def _conditions(self, condition: np.ndarray) -> np.ndarray:
+        condition = np.asarray(condition)
+        if self.model.degrade is None:
+            return condition.astype(np.int32)
+        if condition.shape[1:] != self.low_shape:
+            raise UserError(f"low-resolution images are {condition.shape[1:]}, the run's are {self.low_shape}")
+        return np.asarray(passes.to_float(condition)) if condition.dtype == np.uint8 else condition
 
     def _draw(self, params: Any, numbers: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
         root = jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0])

@@ -50,6 +50,11 @@ class Model:
         classify: (params, latents) -> logits `[batch, classes]`.
         features: (params, images) -> list of feature maps `[batch, h, w, features]`, for perceptual losses.
         label: (params, images) -> labels int32 `[batch]` that stand in for those that may not be used.
+        degrade: (params, images) -> low-resolution images, without noise. Where there is such a function, those with
+            noise are the condition of `sample` in place of labels.
+        noise: (params, low-resolution images, keys `[batch]`) -> the same with the noise of the degradation.
+        embed: (params, low-resolution images) -> `[batch, features]`, as networks and costs see them.
+        regress: (params, low-resolution images) -> images: a rival of `sample` that draws nothing.
         sample: (params, keys `[batch]`, condition `[batch, …]`) -> Samples. One key a sample: sample i depends on key
             i and condition i, not on the batch that it is drawn in.
         prior: (params) -> mean `[latent]` and standard deviation, one for all coordinates, of the normal law that the
@@ -66,6 +71,10 @@ class Model:
     classify: Callable[..., jax.Array] | None = None
     features: Callable[..., list[jax.Array]] | None = None
     label: Callable[..., jax.Array] | None = None
+    degrade: Callable[..., jax.Array] | None = None
+    noise: Callable[..., jax.Array] | None = None
+    embed: Callable[..., jax.Array] | None = None
+    regress: Callable[..., jax.Array] | None = None
     sample: Callable[..., Samples] | None = None
     prior: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     latent_size: int | None = None

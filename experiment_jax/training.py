@@ -21,7 +21,7 @@ from experiment_jax.data import Dataset
 from experiment_jax.errors import UserError
 from experiment_jax.job import Job, plan
 from experiment_jax.method import Part
-from experiment_jax.stage import Frozen, PyTree, Upstream
+from experiment_jax.stage import Context, Frozen, PyTree, Upstream
 from experiment_jax.watch import measured, watcher
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ def prepare(
     for job in jobs:
         if parts[job.name].context.total_steps:  # the others see no batch
             parallel.check_divisible(job.section.batch_size, mesh, f"{job.name}.batch_size")
-        _check_best(job, dataset)
+        _check_best(job, parts[job.name].context, dataset)
         _check_not_shorter(job, workdir)
     taken = reuse.named(jobs, workdir, config.data)
     for job in jobs:
@@ -173,11 +173,11 @@ def digests(upstream: Upstream) -> dict[str, str]:
     return {name: checkpoints.digest(frozen) for name, frozen in upstream.items()}
 
 
-def _check_best(each: Job, dataset: Dataset) -> None:
+def _check_best(each: Job, context: Context, dataset: Dataset) -> None:
     """Raises UserError where the best checkpoint is to be chosen by something that is not measured."""
     name = each.section.best.removeprefix("-")
     trained = plan(each.section, len(each.view)).total > 0
-    names = measured(each.stage, dataset) if trained else ()
+    names = measured(each.stage, context, dataset) if trained else ()
     if name and name not in names:
         advice = f"choose one of {', '.join(names)}" if names else f"type --config.{each.name}.best="
         if trained and not len(dataset.validation):

@@ -8,17 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiment_jax import metrics, passes, pictures
-from experiment_jax.data import Dataset, View
-from experiment_jax.stage import Context, Stage, Upstream, stream
+from experiment_jax.data import Dataset, Split, View
+from experiment_jax.stage import Context, Model, Stage, Upstream, stream
 
 PyTree = Any
+# (params, latents of the images, whether to measure) -> metrics and a picture of samples
+Look = Callable[[PyTree, np.ndarray, bool], tuple[dict[str, float], np.ndarray]]
 PER_CLASS = 50
 COLUMNS = 10
 
 
-def measured(stage: Stage, dataset: Dataset) -> tuple[str, ...]:
+def measured(stage: Stage, context: Context, dataset: Dataset) -> tuple[str, ...]:
     """The names of what a watcher measures of this stage; a checkpoint may be chosen by any of them."""
-    of = {"decode": ("recon_l1",), "classify": ("accuracy",), "sample": ("w1_latent", "spread")}
+    sampled = ("w1_latent", "spread") if context.model.degrade is None else ("energy", "psnr", "lr_consistency")
+    of = {"decode": ("recon_l1",), "classify": ("accuracy",), "sample": sampled}
     return tuple(
         name for function in of if function in stage.provides for name in of[function] if len(dataset.validation)
     )
@@ -34,20 +37,19 @@ def watcher(
 
     Returns:
         (state, upstream) -> (metrics, pictures): `recon_l1` of a decoder, `accuracy` of a classifier, `w1_latent` and
-        `spread` of a sampler; "reconstructions" and "samples", uint8 `[height, width, 3]`.
+        `spread` of a sampler, or `energy` (score, of latents), `psnr` and `lr_consistency` of one that starts from images;
+        "reconstructions" and "samples", uint8 `[height, width, 3]`.
     """
     held_out = len(dataset.validation) > 0
     part = dataset.validation if held_out else dataset.train.take(np.arange(min(len(dataset.train), 500)))
     view = View(part.images, part.labels)
     model = context.model.extend(stage)
-    rows = min(dataset.num_classes, 10)
-    condition = np.repeat(np.arange(dataset.num_classes, dtype=np.int32), PER_CLASS)
-    keys = jax.random.split(stream(seed, context.name, "watch"), len(condition))
+    key = stream(seed, context.name, "watch")
 
     encode = jax.jit(lambda params, images: model.encode(params, passes.to_float(images)))
     decode = jax.jit(lambda params, latents: passes.to_uint8(model.decode(params, latents)))
     classify = jax.jit(lambda params, latents: jnp.argmax(model.classify(params, latents), axis=-1))
-    sample = jax.jit(lambda params, keys, condition: model.sample(params, keys, condition))
+    look = _of_labels(model, part, dataset.num_classes, key) if model.degrade is None else _of_images(model, part, key)
 
     def watch(state: PyTree, upstream: Upstream) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         measurements, drawn = {}, {}
@@ -63,16 +65,57 @@ def watcher(
         if "classify" in stage.provides:
             measurements["accuracy"] = float(np.mean(np.asarray(classify(params, latents)) == part.labels))
         if "sample" in stage.provides:
-            samples = sample(params, keys, condition)
-            z = np.asarray(samples.latents)
-            images = np.asarray(passes.to_uint8(samples.images)).reshape(-1, PER_CLASS, *part.images.shape[1:])
-            drawn["samples"] = pictures.grid(images[:rows, :COLUMNS])
-            if held_out:
-                classes = dataset.num_classes
-                measurements["w1_latent"] = float(
-                    np.mean(metrics.w1_per_class(z, condition, latents, part.labels, classes))
-                )
-                measurements["spread"] = metrics.spread(z, condition, latents, part.labels, classes)
+            found, drawn["samples"] = look(params, latents, held_out)
+            measurements |= found
         return (measurements if held_out else {}), drawn
 
     return watch
+
+
+def _of_labels(model: Model, part: Split, num_classes: int, key: jax.Array) -> Look:
+    """Samples of every class, a row each; their W₁ to the latents of `part`, and spread."""
+    condition = np.repeat(np.arange(num_classes, dtype=np.int32), PER_CLASS)
+    sample = jax.jit(lambda params, keys: model.sample(params, keys, condition))
+
+    def look(params: PyTree, latents: np.ndarray, measure: bool) -> tuple[dict[str, float], np.ndarray]:
+        samples = sample(params, jax.random.split(key, len(condition)))
+        images = np.asarray(passes.to_uint8(samples.images)).reshape(-1, PER_CLASS, *part.images.shape[1:])
+        picture = pictures.grid(images[:10, :COLUMNS])
+        if not measure:
+            return {}, picture
+        clouds = np.asarray(samples.latents), condition, latents, part.labels, num_classes
+        w1 = float(np.mean(metrics.w1_per_class(*clouds)))
+        return {"w1_latent": w1, "spread": metrics.spread(*clouds)}, picture
+
+    return look
+
+
+def _of_images(model: Model, part: Split, key: jax.Array) -> Look:
+    """Samples of each image of `part` from its low resolution: how near they come to both; and, one below the other, low
+    resolutions, two samples each, and the true images."""
+
+    def draw(params: PyTree, key: jax.Array, images: jax.Array):
+        noises, draws = jax.random.split(key)
+        low = model.degrade(params, passes.to_float(images))
+        keys = jax.random.split(draws, len(images))
+        samples = model.sample(params, keys, model.noise(params, low, jax.random.split(noises, len(images))))
+        return low, model.degrade(params, samples.images) - low, passes.to_uint8(samples.images), samples.latents
+
+    draw = jax.jit(draw)
+    images = part.images[:500]  # in one batch
+
+    def look(params: PyTree, latents: np.ndarray, measure: bool) -> tuple[dict[str, float], np.ndarray]:
+        first, second = (jax.device_get(draw(params, jax.random.fold_in(key, number), images)) for number in range(2))
+        low, missed, samples, _ = first
+        low = passes.to_uint8(jax.image.resize(low, images.shape, "nearest"))
+        rows = [
+            np.asarray(row)[np.resize(np.arange(len(images)), COLUMNS)] for row in (low, samples, second[2], images)
+        ]
+        measurements = {
+            "energy": metrics.energy_score(np.stack([first[3], second[3]]), latents[: len(images)]),
+            "psnr": float(np.mean(metrics.psnr(samples, images))),
+            "lr_consistency": metrics.root_mean_square(missed),
+        }
+        return measurements, pictures.grid(np.stack(rows))
+
+    return look

@@ -9,17 +9,18 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiment_jax.stage import Context
+from lsdm_jax.condition import Told
 
 PyTree = Any
 
 
 class Generator(nn.Module):
-    """G: noise `[batch, noise_size]` and labels int32 `[batch]` -> latents `[batch, latent_size]`.
+    """G: noise `[batch, noise_size]` and conditions (`lsdm_jax.condition`) -> latents `[batch, latent_size]`.
 
     Attributes:
         width: units of each hidden layer.
         depth: hidden layers.
-        num_classes: labels are 0 … num_classes − 1.
+        num_classes: labels, where they are the condition, are 0 … num_classes − 1.
         latent_size: dimension of the latent.
     """
 
@@ -29,8 +30,8 @@ class Generator(nn.Module):
     latent_size: int
 
     @nn.compact
-    def __call__(self, noise: jax.Array, labels: jax.Array) -> jax.Array:
-        x = jnp.concatenate([noise, jax.nn.one_hot(labels, self.num_classes)], axis=-1)
+    def __call__(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
+        x = jnp.concatenate([noise, Told(self.num_classes, self.width)(condition)], axis=-1)
         for _ in range(self.depth):
             x = nn.silu(nn.LayerNorm()(nn.Dense(self.width)(x)))
         return nn.Dense(self.latent_size)(x)
@@ -54,15 +55,15 @@ class OneStep:
         generator = Generator(config.width, config.depth, context.num_classes, context.model.latent_size)
         return cls(generator, config.noise_size)
 
-    def init(self, key: jax.Array, labels: jax.Array) -> PyTree:
+    def init(self, key: jax.Array, condition: jax.Array) -> PyTree:
         """Parameters of G."""
-        return self.generator.init(key, jnp.zeros((len(labels), self.noise_size)), labels)["params"]
+        return self.generator.init(key, jnp.zeros((len(condition), self.noise_size)), condition)["params"]
 
-    def draw(self, params: PyTree, key: jax.Array, labels: jax.Array) -> jax.Array:
-        """G(labels, η): `[batch, latent]`, all from one key."""
-        noise = jax.random.normal(key, (len(labels), self.noise_size))
-        return self.generator.apply({"params": params}, noise, labels)
+    def draw(self, params: PyTree, key: jax.Array, condition: jax.Array) -> jax.Array:
+        """G(x, η) at each x of `condition`: `[batch, latent]`, all from one key."""
+        noise = jax.random.normal(key, (len(condition), self.noise_size))
+        return self.generator.apply({"params": params}, noise, condition)
 
-    def sample(self, params: PyTree, key: jax.Array, label: jax.Array) -> jax.Array:
-        """G(label, η): `[latent]`, one sample from one key."""
-        return self.draw(params, key, label[None])[0]
+    def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
+        """G(x, η): `[latent]`, one sample from one key."""
+        return self.draw(params, key, x[None])[0]

@@ -1,4 +1,4 @@
-"""Step 2 of LSDM: a generator of latents, matched to the pairs alone.
+"""Step 2 of LSDM: a generator of latents, matched to the pairs alone. X is a label or a low-resolution image.
 
 min_G W₁( (X, G(X, η)), (X, E(Y)) ) over the n pairs (arXiv 2603.04223, step 2). How that distance is taken, or what
 stands in for it, is the *matcher*'s matter: one file each under `lsdm_jax/matchers`, one line each in MATCHERS.
@@ -19,11 +19,13 @@ from experiment_jax import parallel, passes, settings
 from experiment_jax.data import UNPAIRED, View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Samples, Stage, Upstream
+from lsdm_jax.condition import is_image, is_label
 
 PyTree = Any
 
 MATCHERS = {
     "critic": "lsdm_jax.matchers.critic:matcher",
+    "energy": "lsdm_jax.matchers.energy:matcher",
     "flow": "lsdm_jax.matchers.flow:matcher",
     "gmm": "lsdm_jax.matchers.gmm:matcher",
     "prior": "lsdm_jax.matchers.prior:matcher",
@@ -31,6 +33,7 @@ MATCHERS = {
     "sinkhorn": "lsdm_jax.matchers.sinkhorn:matcher",
     "vae": "lsdm_jax.matchers.vae:matcher",
 }
+IMAGES = ("critic", "energy", "flow", "score", "sinkhorn")  # those that take an image for a condition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +41,16 @@ class Matcher:
     """How a sampler of latents is trained, or fitted, and drawn from.
 
     Attributes:
-        init: (key, latents `[batch, latent]`, labels int32 `[batch]`) -> state.
-        update: (state, latents, labels, key) -> (state, metrics). The batch is global; where β = ∞ it holds equally
-            many of each class, sorted by class.
+        init: (key, latents `[batch, latent]`, condition, see `lsdm_jax.condition`) -> state.
+        update: (state, latents, condition, key) -> (state, metrics). The batch is global; where β = ∞ and conditions
+            are labels it holds equally many of each class, sorted by class; with `draws` = K each row comes K times,
+            one after another.
         averaged: state -> params of the sampler.
-        sample: (params, key, label int32 scalar) -> latent `[latent]`, one sample from one key.
+        sample: (params, key, x, one condition) -> latent `[latent]`, one sample from one key.
         nfe: evaluations of a network that one sample takes.
         fit: (latents `[N, latent]`, labels int32 `[N]`, upstream) -> params of the sampler, all pairs at once on the
             host, in place of `init`, `update` and `averaged`; see `fitted`.
-        conditional: whether samples heed their label.
+        conditional: whether samples heed their condition.
     """
 
     init: Callable[[jax.Array, jax.Array, jax.Array], PyTree] | None
@@ -73,12 +77,12 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     Args:
         config: matcher (a name in MATCHERS), beta (weight of the condition in the joint cost; inf: one transport
-            problem a class), and what the matcher itself reads.
-        context: its model must encode and decode.
+            problem a class), draws (η for each x of a batch), and what the matcher itself reads.
+        context: its model must encode and decode; where it degrades, the condition is the low-resolution image.
 
     Raises:
-        UserError: an unknown matcher, a beta that is not positive, no representation before this stage, a view without
-            labels, or a batch that the classes cannot share.
+        UserError: an unknown matcher or one that the condition is not for, a beta that is not positive, no draw, no
+            representation before this stage, a view without labels, or a batch that the classes cannot share.
     """
     settings.check_choice(config, context.name, "matcher", MATCHERS)
     settings.check_positive(config, context.name, beta="inf")
@@ -86,11 +90,19 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         raise UserError(
             f"stages: {context.name} needs a stage before it that encodes and decodes, such as representation"
         )
+    draws = config.get("draws", 1)  # of a run older than the setting
+    if draws < 1:
+        raise UserError(f"{context.name}.draws={draws}: give 1 or more, as in --config.{context.name}.draws=4")
+    if is_image(context) and config.matcher not in IMAGES:
+        raise UserError(
+            f"{context.name}.matcher={config.matcher}: takes a label for a condition, not an image; choose one of "
+            f"{', '.join(IMAGES)}"
+        )
     _check_view(config, context)
     matcher = configs.resolve(MATCHERS[config.matcher])(config, context)
     if matcher.fit is not None:
         return _fitted(matcher, context, config.view)
-    strata = context.num_classes if settings.is_infinite(config.beta) else None
+    strata = context.num_classes if settings.is_infinite(config.beta) and not is_image(context) else None
     if strata and config.batch_size % strata:
         nearest = max(round(config.batch_size / strata), 1) * strata
         raise UserError(
@@ -100,14 +112,22 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     model = context.model
 
     def inputs(images: jax.Array, upstream: Upstream) -> Mapping[str, jax.Array]:
-        return {"latents": model.encode(upstream, images)}
+        low = {"low": model.degrade(upstream, images)} if is_image(context) else {}
+        return {"latents": model.encode(upstream, images), **low}
+
+    def condition(batch: Batch, key: jax.Array, upstream: Upstream) -> jax.Array:
+        """X of the batch; the noise of low-resolution images is drawn anew at every step."""
+        if not is_image(context):
+            return batch["labels"]
+        return model.embed(upstream, model.noise(upstream, batch["low"], jax.random.split(key, len(batch["low"]))))
 
     def init(key: jax.Array, batch: Batch, upstream: Upstream) -> PyTree:
-        return matcher.init(key, batch["latents"], batch["labels"])
+        return matcher.init(key, batch["latents"], condition(batch, key, upstream))
 
     def update(state: PyTree, batch: Batch, key: jax.Array, upstream: Upstream):
-        latents, labels = parallel.gather((batch["latents"], batch["labels"]), context.axis_name)
-        return matcher.update(state, latents, labels, key)
+        own = parallel.gather(batch, context.axis_name)
+        rows = own["latents"], condition(own, jax.random.fold_in(key, 0), upstream)
+        return matcher.update(state, *(jnp.repeat(each, draws, axis=0) for each in rows), key)
 
     return Stage(
         init=init,
@@ -123,6 +143,10 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
 def _check_view(config: ConfigDict, context: Context) -> None:
     setting = f"{context.name}.view={config.view}"
+    if is_image(context):
+        if config.view not in ("paired", "all"):
+            raise UserError(f"{setting}: type --config.{context.name}.view=paired, or all where every image is a pair")
+        return
     if config.view not in ("paired", "partly"):
         raise UserError(f"{setting}: matching needs labels; type --config.{context.name}.view=paired")
     if config.view == "partly" and context.model.label is None:
@@ -156,14 +180,25 @@ def _sampler(matcher: Matcher, context: Context, part: str) -> dict[str, Any]:
     """What a matcher's stage adds to the model; `part` of what the stage freezes is the matcher's params."""
 
     def sample(params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
+        if is_image(context):
+            condition = context.model.embed(params, condition)
         latents = jax.vmap(matcher.sample, in_axes=(None, 0, 0))(params[context.name][part], keys, condition)
         return Samples.untested(context.model.decode(params, latents), latents)
 
     return dict(sample=sample, nfe=matcher.nfe, conditional=matcher.conditional)
 
 
-def batch_weights(labels: jax.Array, class_weights: Any, beta: float) -> jax.Array:
+def batch_weights(condition: jax.Array, class_weights: Any, beta: float) -> jax.Array:
     """w `[batch]`: a stratified batch holds equally many of each class, which weigh p(x); any other is as drawn."""
-    if not settings.is_infinite(beta):
-        return jnp.full(len(labels), 1.0 / len(labels))
-    return jnp.asarray(class_weights)[labels] * len(class_weights) / len(labels)
+    if not settings.is_infinite(beta) or not is_label(condition):
+        return jnp.full(len(condition), 1.0 / len(condition))
+    return jnp.asarray(class_weights)[condition] * len(class_weights) / len(condition)
+
+
+def check_beta(config: ConfigDict, context: Context) -> None:
+    """Raises UserError where β = ∞ would leave every x of a transport problem with one y."""
+    if is_image(context) and settings.is_infinite(config.beta):
+        raise UserError(
+            f"{context.name}.beta=inf: {config.matcher} would transport to the one y of each image; "
+            f"type --config.{context.name}.beta=1.0, or choose critic or energy"
+        )

@@ -14,6 +14,7 @@ SMOKE = {
     "matching.batch_size": 20,
     "evaluation.protocol": "test_100",
 }
+SMOKE_SUPER_RESOLUTION = SMOKE | {"regression.steps": 2, "regression.batch_size": 20, "matching.steps_per_dispatch": 1}
 SMOKE_PERCEPTUAL = SMOKE | {"perceptual.steps": 2, "perceptual.batch_size": 20}
 
 # The `sinkhorn` matcher wants larger batches than the `critic`, and momentum.
@@ -40,6 +41,8 @@ SCORE = {
     "matching.optimiser.learning_rate": 1e-3,
     "matching.optimiser.b1": 0.9,
 }
+# Where the condition is an image: settings of a section, of the matcher that needs no classes.
+ENERGY = dict(matcher="energy", batch_size=256, draws=4, optimiser=dict(learning_rate=1e-3))
 # And the other way round, in a recipe made for `sinkhorn`.
 CRITIC = {
     "matching.matcher": "critic",
@@ -95,6 +98,27 @@ def representation(**own: Any) -> ConfigDict:
     return stage("lsdm_jax.representation:stage", **settings | own)
 
 
+def degradation(**own: Any) -> ConfigDict:
+    """What makes low-resolution images of images; see `lsdm_jax.degradation`."""
+    settings = dict(view="all", batch_size=1, steps=0, factor=4, kernel="area", noise=0.0)
+    return stage("lsdm_jax.degradation:stage", **settings | own)
+
+
+def regression(**own: Any) -> ConfigDict:
+    """The rival of samples of high-resolution images; see `lsdm_jax.regression`."""
+    settings = dict(
+        view="paired",
+        batch_size=128,
+        steps=4000,
+        optimiser=dict(learning_rate=1e-3),
+        width=512,
+        depth=3,
+        latent_size=64,
+        widths=(32, 64),
+    )
+    return stage("lsdm_jax.regression:stage", **settings | own)
+
+
 def labeller(**own: Any) -> ConfigDict:
     """The rival of unpaired images: a classifier of the pairs labels the rest; see `lsdm_jax.labeller`."""
     settings = dict(
@@ -121,6 +145,7 @@ def matching(**own: Any) -> ConfigDict:
         optimiser=dict(learning_rate=5e-4, b1=0.0),
         matcher="critic",
         beta=float("inf"),  # weight of the condition in the joint cost; inf: one transport problem a class
+        draws=1,  # η for each x of a batch
         noise_size=64,
         width=512,
         depth=3,
@@ -130,10 +155,11 @@ def matching(**own: Any) -> ConfigDict:
         threshold=1e-2,
         # flow
         thinning=1,  # points of the data, and of the model's second batch, for each point that is moved
+        # energy has no settings of its own; it needs draws
         # score
         sampling_steps=50,
         guidance=0.0,  # w of D + w (D − D without label); 0: none. Otherwise a step takes two evaluations
-        label_dropout=0.1,  # share of a batch that is told no label
+        label_dropout=0.1,  # share of a batch that is told no condition
         sigma_data=1.0,  # root mean square of a latent's coordinate, and the unit of the next four
         sigma_mean=-0.5,  # of ln σ in training
         sigma_std=1.2,

@@ -8,7 +8,6 @@ between: the estimate is above W₁ and tends to it as λ grows.
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from ml_collections import ConfigDict
 from experiment_jax import optimiser, settings, train_state
 from experiment_jax.stage import Context
 from experiment_jax.train_state import TrainState
+from lsdm_jax.condition import is_label, phi
 from lsdm_jax.generator import OneStep
 from lsdm_jax.matching import Matcher, batch_weights
 
@@ -124,9 +124,11 @@ def critic_step(
     return state, {**prefixed, **evidence}
 
 
-def lift(labels: jax.Array, num_classes: int, beta: float) -> jax.Array:
-    """What the critic sees of the condition: one-hot for β = ∞, else βφ(x) = β one-hot(x)/√2; `[batch, classes]`."""
-    return jax.nn.one_hot(labels, num_classes) * (1.0 if settings.is_infinite(beta) else beta / math.sqrt(2.0))
+def lift(condition: jax.Array, num_classes: int, beta: float) -> jax.Array:
+    """What the critic sees of the condition `[batch, k]`: βφ(x); for β = ∞ the label one-hot, or the image as it is."""
+    if not settings.is_infinite(beta):
+        return beta * phi(condition, num_classes)
+    return jax.nn.one_hot(condition, num_classes) if is_label(condition) else condition
 
 
 def blur(key: jax.Array, points: jax.Array, smoothing: float) -> jax.Array:
@@ -139,11 +141,11 @@ def blur(key: jax.Array, points: jax.Array, smoothing: float) -> jax.Array:
 
 
 def stratified(key: jax.Array, condition: jax.Array, real: jax.Array, generated: jax.Array):
-    """β = ∞: f(x, ·) is a function of z for each x, and row i of both clouds is of the class of condition i.
+    """β = ∞: f(x, ·) is a function of z for each x, and row i of both clouds is of condition i.
 
     Args:
         key: of the points between.
-        condition: `[batch, classes]`, see `lift`.
+        condition: `[batch, k]`, see `lift`.
         real: latents `[batch, latent]`.
         generated: latents `[batch, latent]`.
 
@@ -176,28 +178,28 @@ class Game:
     config: ConfigDict
     context: Context
 
-    def init(self, key: jax.Array, latents: jax.Array, labels: jax.Array) -> State:
+    def init(self, key: jax.Array, latents: jax.Array, condition: jax.Array) -> State:
         first, second = jax.random.split(key)
-        points = jnp.concatenate([lift(labels, self.context.num_classes, self.config.beta), latents], axis=-1)
-        params = self.sampler.init(first, labels), self.critic.init(second, points)["params"]
+        points = jnp.concatenate([lift(condition, self.context.num_classes, self.config.beta), latents], axis=-1)
+        params = self.sampler.init(first, condition), self.critic.init(second, points)["params"]
         return State(*(train_state.create(*each) for each in zip(params, self.descents, strict=True)))
 
-    def problem(self, params: PyTree, latents: jax.Array, labels: jax.Array, key: jax.Array):
+    def problem(self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array):
         """The critic's problem at the generator `params`: f as (params, points) -> `[batch]`, and the clouds."""
         noise_key, between_key, *blurs = jax.random.split(key, 4)
-        condition = lift(labels, self.context.num_classes, self.config.beta)
+        lifted = lift(condition, self.context.num_classes, self.config.beta)
         setting = stratified if settings.is_infinite(self.config.beta) else joint
-        clouds = latents, self.sampler.draw(params, noise_key, labels)
+        clouds = latents, self.sampler.draw(params, noise_key, condition)
         real, generated = (blur(key, z, self.config.smoothing) for key, z in zip(blurs, clouds, strict=True))
-        points, clouds = setting(between_key, condition, real, generated)
+        points, clouds = setting(between_key, lifted, real, generated)
         return (lambda params, rows: self.critic.apply({"params": params}, points(rows))), clouds
 
-    def update(self, state: State, latents: jax.Array, labels: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
-        weights = batch_weights(labels, self.context.class_weights, self.config.beta)
+    def update(self, state: State, latents: jax.Array, condition: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
+        weights = batch_weights(condition, self.context.class_weights, self.config.beta)
         descent, critic_descent = self.descents
 
         def criticise(critic: TrainState, key: jax.Array):
-            score, clouds = self.problem(state.generator.params, latents, labels, key)
+            score, clouds = self.problem(state.generator.params, latents, condition, key)
             slope = self.config.penalty, critic_descent, self.config.one_sided
             return critic_step(critic, score, clouds, weights, *slope)
 
@@ -205,7 +207,7 @@ class Game:
         critic, found = jax.lax.scan(criticise, state.critic, keys[1:])
 
         def loss(params, statistics):
-            score, (real, generated, _) = self.problem(params, latents, labels, keys[0])
+            score, (real, generated, _) = self.problem(params, latents, condition, keys[0])
             f = functools.partial(score, critic.params)
             return dual_value(f(real), f(generated), weights), (statistics, {})
 

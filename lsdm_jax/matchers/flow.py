@@ -30,11 +30,11 @@ from experiment_jax.errors import UserError
 from experiment_jax.stage import Context
 from lsdm_jax.generator import OneStep
 from lsdm_jax.matchers.sinkhorn import Distance, pairs
-from lsdm_jax.matching import Matcher, batch_weights
+from lsdm_jax.matching import Matcher, batch_weights, check_beta
 
 PyTree = Any
 Metrics = Mapping[str, jax.Array]
-Clouds = tuple[jax.Array, jax.Array, jax.Array]  # x, y and the second batch, or their labels
+Clouds = tuple[jax.Array, jax.Array, jax.Array]  # x, y and the second batch, or their conditions
 
 COINCIDENT = 1e-5  # nearer points have a direction of nothing but rounding
 
@@ -79,14 +79,16 @@ def stratified(x: jax.Array, y: jax.Array, other: jax.Array, **solver: Any) -> t
     return drifts, jax.tree.map(jnp.mean, metrics)
 
 
-def joint(clouds: Clouds, labels: Clouds, beta: float, num_classes: int, **solver: Any) -> tuple[jax.Array, Metrics]:
-    """Finite β: the drift of the pairs (βφ(label), z) in their latents, for the labels stay.
+def joint(
+    clouds: Clouds, conditions: Clouds, beta: float, num_classes: int, **solver: Any
+) -> tuple[jax.Array, Metrics]:
+    """Finite β: the drift of the pairs (βφ(condition), z) in their latents, for the conditions stay.
 
-    Clouds are x `[n, latent]`, y and other `[m, latent]`, and the labels theirs, int32 `[n]`, `[m]` and `[m]`.
+    Clouds are x `[n, latent]`, y and other `[m, latent]`, and the conditions theirs, see `lsdm_jax.condition`.
     """
-    pair = (pairs(z, of, beta, num_classes) for z, of in zip(clouds, labels, strict=True))
+    pair = (pairs(z, of, beta, num_classes) for z, of in zip(clouds, conditions, strict=True))
     drifts, metrics = drift(*pair, **solver)
-    return drifts[:, num_classes:], metrics
+    return drifts[:, -clouds[0].shape[-1] :], metrics
 
 
 def matcher(config: ConfigDict, context: Context) -> Matcher:
@@ -101,8 +103,10 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
         context: see `Context`.
 
     Raises:
-        UserError: an epsilon that is not positive, no iterations, no thinning, or one that leaves classes unequal.
+        UserError: an epsilon that is not positive, no iterations, no thinning, one that leaves classes unequal, or β =
+            ∞ where conditions are images.
     """
+    check_beta(config, context)
     settings.check_positive(config, context.name, epsilon=2.0)
     settings.check_at_least(config, context.name, 1, max_iterations=200, thinning=4)
     strata = context.num_classes if settings.is_infinite(config.beta) else 1
@@ -116,26 +120,26 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
     descent = optimiser.build(config.optimiser, context.total_steps)
     solver = dict(epsilon=config.epsilon, max_iterations=config.max_iterations, threshold=config.threshold)
 
-    def field(clouds: Clouds, labels: Clouds) -> tuple[jax.Array, Metrics]:
+    def field(clouds: Clouds, conditions: Clouds) -> tuple[jax.Array, Metrics]:
         if not settings.is_infinite(config.beta):
-            return joint(clouds, labels, config.beta, context.num_classes, **solver)
+            return joint(clouds, conditions, config.beta, context.num_classes, **solver)
         classes = (context.num_classes, -1, clouds[0].shape[-1])
         drifts, metrics = stratified(*(z.reshape(classes) for z in clouds), **solver)
         return drifts.reshape(clouds[0].shape), metrics
 
-    def init(key: jax.Array, latents: jax.Array, labels: jax.Array) -> train_state.TrainState:
-        return train_state.create(sampler.init(key, labels), descent)
+    def init(key: jax.Array, latents: jax.Array, condition: jax.Array) -> train_state.TrainState:
+        return train_state.create(sampler.init(key, condition), descent)
 
-    def update(state: train_state.TrainState, latents: jax.Array, labels: jax.Array, key: jax.Array):
+    def update(state: train_state.TrainState, latents: jax.Array, condition: jax.Array, key: jax.Array):
         first, second = jax.random.split(key)
-        moved = labels[:: config.thinning]  # of a batch sorted by class, as many of each
+        moved = condition[:: config.thinning]  # of a batch sorted by class, as many of each
         weights = batch_weights(moved, context.class_weights, config.beta)
-        other = sampler.draw(state.params, second, labels)
+        other = sampler.draw(state.params, second, condition)
 
         def loss(params, statistics):
             x = sampler.draw(params, first, moved)
             fixed = jax.lax.stop_gradient(x)
-            drifts, metrics = field((fixed, latents, other), (moved, labels, labels))
+            drifts, metrics = field((fixed, latents, other), (moved, condition, condition))
             squares = jnp.sum((x - (fixed + drifts)) ** 2, axis=-1)
             metrics = {**metrics, "drift_norm": jnp.sqrt(jnp.sum(weights * squares))}
             return jnp.sum(weights * squares) / 2, (statistics, metrics)

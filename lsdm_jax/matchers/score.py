@@ -6,7 +6,7 @@ ln σ ~ N(P_mean, P_std²), a network F behind the preconditioning of their tabl
     D(z; σ, x) = c_skip(σ) z + c_out(σ) F(c_in(σ) z; c_noise(σ), x),   min E λ(σ) ‖D(y + n; σ, x) − y‖²,
 
 and samples follow dz/dσ = (z − D(z; σ, x))/σ from σ_max down to 0, deterministic after the first noise. Guidance is D +
-w (D − D_∅), w = 0 being none and D_∅ told no label (Ho & Salimans 2022, arXiv 2207.12598, eq. 6).
+w (D − D_∅), w = 0 being none and D_∅ told no condition (Ho & Salimans 2022, arXiv 2207.12598, eq. 6).
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from experiment_jax import optimiser, settings, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context
+from lsdm_jax.condition import Told
 from lsdm_jax.matching import Matcher, batch_weights
 
 PyTree = Any
@@ -30,14 +31,15 @@ FREQUENCIES = 16
 
 
 class Network(nn.Module):
-    """F: scaled latents `[batch, latent_size]`, c_noise `[batch]` and labels int32 `[batch]` -> `[batch, latent_size]`.
+    """F: scaled latents `[batch, latent_size]`, c_noise `[batch]` and conditions -> `[batch, latent_size]`.
 
-    Of the generator's size and shape, with the noise level in place of noise. The label `num_classes` says no label.
+    Of the generator's size and shape, with the noise level in place of noise. Where `told` `[batch]` is 0 and not 1,
+    the row is told no condition.
 
     Attributes:
         width: units of each hidden layer.
         depth: hidden layers.
-        num_classes: labels are 0 … num_classes − 1.
+        num_classes: labels, where they are the condition, are 0 … num_classes − 1.
         latent_size: dimension of the latent.
     """
 
@@ -47,9 +49,9 @@ class Network(nn.Module):
     latent_size: int
 
     @nn.compact
-    def __call__(self, scaled: jax.Array, level: jax.Array, labels: jax.Array) -> jax.Array:
+    def __call__(self, scaled: jax.Array, level: jax.Array, condition: jax.Array, told: jax.Array) -> jax.Array:
         angles = level[:, None] * jnp.geomspace(0.5, 16.0, FREQUENCIES)
-        told = jax.nn.one_hot(labels, self.num_classes)  # of no label: zeros
+        told = told[:, None] * Told(self.num_classes, self.width)(condition)
         x = jnp.concatenate([scaled, jnp.sin(angles), jnp.cos(angles), told], axis=-1)
         for _ in range(self.depth):
             x = nn.silu(nn.LayerNorm()(nn.Dense(self.width)(x)))
@@ -116,8 +118,8 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
         config: sigma_data (root mean square of a latent's coordinate: 1 for a representation that standardises its
             latents, and what the preconditioning wants within a factor of 2 or so), sigma_mean and sigma_std (of ln σ
             in training), sigma_min and sigma_max (where sampling ends and begins), sampling_steps, guidance (w),
-            label_dropout (share of the batch that is told no label), width, depth, optimiser, ema_decay; beta only says
-            whether batches are stratified.
+            label_dropout (share of the batch that is told no condition), width, depth, optimiser, ema_decay; beta only
+            says whether batches are stratified.
         context: see `Context`.
 
     Raises:
@@ -129,34 +131,36 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
     descent = optimiser.build(config.optimiser, context.total_steps)
     guided = not settings.is_off(config.guidance)
 
-    def init(key: jax.Array, latents: jax.Array, labels: jax.Array) -> train_state.TrainState:
-        return train_state.create(network.init(key, latents, latents[:, 0], labels)["params"], descent)
+    def init(key: jax.Array, latents: jax.Array, condition: jax.Array) -> train_state.TrainState:
+        row = latents[:, 0]
+        return train_state.create(network.init(key, latents, row, condition, row)["params"], descent)
 
-    def denoise(params: PyTree, z: jax.Array, sigma: jax.Array, labels: jax.Array) -> jax.Array:
-        """D: z `[batch, latent]`, σ `[batch]`, labels `[batch]`."""
+    def denoise(params: PyTree, z: jax.Array, sigma: jax.Array, condition: jax.Array, told: jax.Array) -> jax.Array:
+        """D: z `[batch, latent]`, σ `[batch]`, conditions, and `[batch]` 0 where they are not told."""
         c = precondition(sigma, config.sigma_data)
-        found = network.apply({"params": params}, c.scale[:, None] * z, c.level, labels)
+        found = network.apply({"params": params}, c.scale[:, None] * z, c.level, condition, told)
         return c.skip[:, None] * z + c.out[:, None] * found
 
-    def update(state: train_state.TrainState, latents: jax.Array, labels: jax.Array, key: jax.Array):
+    def update(state: train_state.TrainState, latents: jax.Array, condition: jax.Array, key: jax.Array):
         levels, noises, drops = jax.random.split(key, 3)
-        sigma = jnp.exp(config.sigma_mean + config.sigma_std * jax.random.normal(levels, labels.shape))
+        rows = latents.shape[:1]
+        sigma = jnp.exp(config.sigma_mean + config.sigma_std * jax.random.normal(levels, rows))
         noised = latents + sigma[:, None] * jax.random.normal(noises, latents.shape)
-        told = jnp.where(jax.random.bernoulli(drops, config.label_dropout, labels.shape), context.num_classes, labels)
-        weights = batch_weights(labels, context.class_weights, config.beta)
+        told = 1.0 - jax.random.bernoulli(drops, config.label_dropout, rows).astype(jnp.float32)
+        weights = batch_weights(condition, context.class_weights, config.beta)
 
         def loss(params, statistics):
-            squares = jnp.mean((denoise(params, noised, sigma, told) - latents) ** 2, axis=-1)
+            squares = jnp.mean((denoise(params, noised, sigma, condition, told) - latents) ** 2, axis=-1)
             return jnp.sum(weights * precondition(sigma, config.sigma_data).weight * squares), (statistics, {})
 
         return train_state.descend(state, loss, descent, config.ema_decay)
 
-    def sample(params: PyTree, key: jax.Array, label: jax.Array) -> jax.Array:
+    def sample(params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
         def guide(z: jax.Array, sigma: jax.Array) -> jax.Array:
-            given = denoise(params, z[None], sigma[None], label[None])[0]
+            given = denoise(params, z[None], sigma[None], x[None], jnp.ones(1))[0]
             if not guided:
                 return given
-            free = denoise(params, z[None], sigma[None], jnp.full(1, context.num_classes))[0]
+            free = denoise(params, z[None], sigma[None], x[None], jnp.zeros(1))[0]
             return given + config.guidance * (given - free)
 
         start = config.sigma_max * jax.random.normal(key, (network.latent_size,))

@@ -4,7 +4,6 @@ S_ε(μ, ν) = OT_ε(μ, ν) − ½ OT_ε(μ, μ) − ½ OT_ε(ν, ν) with cost
 tends to W₁ as ε falls. ε is fixed: OTT's default moves with the data.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +15,9 @@ from ott.tools import sinkhorn_divergence
 
 from experiment_jax import optimiser, settings, train_state
 from experiment_jax.stage import Context
+from lsdm_jax.condition import phi
 from lsdm_jax.generator import OneStep
-from lsdm_jax.matching import Matcher
+from lsdm_jax.matching import Matcher, check_beta
 
 Metrics = Mapping[str, jax.Array]
 
@@ -80,32 +80,33 @@ def stratified(
 
 
 def joint(
-    generated: jax.Array, latents: jax.Array, labels: jax.Array, beta: float, num_classes: int, **solver: Any
+    generated: jax.Array, latents: jax.Array, condition: jax.Array, beta: float, num_classes: int, **solver: Any
 ) -> tuple[jax.Array, Metrics]:
     """Finite β: S_ε between the joint laws, with cost ‖(βφ(x), z) − (βφ(x′), z′)‖₂, see `pairs`.
 
     Args:
-        generated: `[batch, latent]`, G(labels, ·).
+        generated: `[batch, latent]`, G(condition, ·).
         latents: `[batch, latent]`.
-        labels: int32 `[batch]`, of both.
+        condition: of row i of both, see `lsdm_jax.condition`.
         beta: distance between two classes.
         num_classes: labels are 0 … num_classes − 1.
         solver: see `divergence`.
     """
-    return divergence(*(pairs(z, labels, beta, num_classes) for z in (generated, latents)), **solver)
+    return divergence(*(pairs(z, condition, beta, num_classes) for z in (generated, latents)), **solver)
 
 
-def pairs(latents: jax.Array, labels: jax.Array, beta: float, num_classes: int) -> jax.Array:
-    """(βφ(x), z) with φ(x) = one-hot(x)/√2, so that two classes are β apart: `[batch, classes + latent]`."""
-    return jnp.concatenate([beta * jax.nn.one_hot(labels, num_classes) / math.sqrt(2.0), latents], axis=-1)
+def pairs(latents: jax.Array, condition: jax.Array, beta: float, num_classes: int) -> jax.Array:
+    """(βφ(x), z), in which two classes are β apart: `[batch, k + latent]`."""
+    return jnp.concatenate([beta * phi(condition, num_classes), latents], axis=-1)
 
 
 def matcher(config: ConfigDict, context: Context) -> Matcher:
     """The matcher; `config` gives epsilon, beta, max_iterations, threshold, noise_size, width, depth, optimiser.
 
     Raises:
-        UserError: an epsilon that is not positive, or no iterations.
+        UserError: an epsilon that is not positive, no iterations, or β = ∞ where conditions are images.
     """
+    check_beta(config, context)
     settings.check_positive(config, context.name, epsilon=2.0)
     settings.check_at_least(config, context.name, 1, max_iterations=200)
     sampler = OneStep.build(config, context)
@@ -113,18 +114,18 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
     solver = dict(epsilon=config.epsilon, max_iterations=config.max_iterations, threshold=config.threshold)
     weights = jnp.asarray(context.class_weights)
 
-    def distance(generated: jax.Array, latents: jax.Array, labels: jax.Array) -> tuple[jax.Array, Metrics]:
+    def distance(generated: jax.Array, latents: jax.Array, condition: jax.Array) -> tuple[jax.Array, Metrics]:
         if not settings.is_infinite(config.beta):
-            return joint(generated, latents, labels, config.beta, context.num_classes, **solver)
+            return joint(generated, latents, condition, config.beta, context.num_classes, **solver)
         classes = (context.num_classes, -1, latents.shape[-1])
         return stratified(generated.reshape(classes), latents.reshape(classes), weights, **solver)
 
-    def init(key: jax.Array, latents: jax.Array, labels: jax.Array) -> train_state.TrainState:
-        return train_state.create(sampler.init(key, labels), descent)
+    def init(key: jax.Array, latents: jax.Array, condition: jax.Array) -> train_state.TrainState:
+        return train_state.create(sampler.init(key, condition), descent)
 
-    def update(state: train_state.TrainState, latents: jax.Array, labels: jax.Array, key: jax.Array):
+    def update(state: train_state.TrainState, latents: jax.Array, condition: jax.Array, key: jax.Array):
         def loss(params, statistics):
-            value, metrics = distance(sampler.draw(params, key, labels), latents, labels)
+            value, metrics = distance(sampler.draw(params, key, condition), latents, condition)
             return value, (statistics, metrics)
 
         return train_state.descend(state, loss, descent, config.ema_decay)

@@ -76,7 +76,7 @@ def test_witnesses_are_asked_for_accuracies_and_for_nothing_else(finished):
     def accuracy(images, labels):
         return np.mean(witness.classify(witness.encode(images)) == labels)
 
-    _, labels = judged.bench(run.config, "test_40", 90)
+    labels = judged.bench(run.config, "test_40", 90)[1].labels
     assert found.pop("accuracy_real_resnet8") == accuracy(run.test.images, run.test.labels)
     assert found.pop("accuracy_gen_resnet8") == accuracy(run.sample(labels).images, labels)
     recon = run.decode(run.encode(run.test.images))

@@ -38,27 +38,27 @@ def test_an_unknown_protocol_names_those_that_there_are(name):
 
 
 def test_samples_are_asked_for_with_the_shares_of_the_reference(bench):
-    bench, labels = bench
-    assert len(labels) == 450
-    np.testing.assert_array_equal(np.bincount(labels), np.full(10, 45))
+    bench, chosen = bench
+    assert len(chosen) == 450
+    np.testing.assert_array_equal(np.bincount(chosen.labels), np.full(10, 45))
     np.testing.assert_array_equal(np.bincount(bench.other.labels), np.full(10, 45))
     assert bench.reference is bench.test
 
 
 def test_the_train_protocol_turns_the_splits_round():
-    bench, labels = judged.bench(config(), "train_100", None)
+    bench, chosen = judged.bench(config(), "train_100", None)
     assert bench.reference is bench.train
-    assert len(labels) == 100
+    assert len(chosen) == 100
     rows = {image.tobytes() for image in bench.test.images}
     assert all(image.tobytes() in rows for image in bench.other.images)
 
 
 def test_the_validation_protocol_holds_what_the_run_held_out_against_what_it_trained_on():
-    bench, labels = judged.bench(config(data__validation=50, data__paired=20), "validation_200", None)
+    bench, chosen = judged.bench(config(data__validation=50, data__paired=20), "validation_200", None)
     parts = data.load(config(data__validation=50).data, 0)
     np.testing.assert_array_equal(bench.reference.images, parts.validation.images)
     np.testing.assert_array_equal(bench.train.labels, parts.train.labels)  # no label is hidden from the bench
-    np.testing.assert_array_equal(np.bincount(labels), np.full(10, 20))
+    np.testing.assert_array_equal(np.bincount(chosen.labels), np.full(10, 20))
     with pytest.raises(UserError, match=r"data\.validation=1000"):
         judged.bench(config(data__validation=0), "validation_200", None)
 

@@ -30,6 +30,7 @@ def settings(**own):
         view="paired",
         batch_size=20,
         beta=float("inf"),
+        draws=2,
         epsilon=1.0,
         max_iterations=50,
         threshold=1e-2,

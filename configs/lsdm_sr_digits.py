@@ -1,0 +1,27 @@
+"""Super-resolution of scikit-learn's digits, 4×4 to 8×8.
+
+make train CONFIG=lsdm_sr_digits
+"""
+
+from experiment_jax.sections import experiment
+from lsdm_jax import sections
+
+
+def get_config():
+    config = experiment("lsdm", "digits", stages=("degradation", "representation", "regression", "matching"))
+    config.judge = "configs/judge_digits.py"
+    config.data.validation = 100
+    config.evaluation.protocol = "test_450"
+    config.degradation = sections.degradation(factor=2)
+    config.representation = sections.representation(steps=1500, latent_size=16, noise=0.1)
+    config.regression = sections.regression(steps=1500, width=256, latent_size=16)
+    config.matching = sections.matching(**sections.ENERGY, steps=4000, steps_per_dispatch=10, noise_size=16, width=256)
+    return config
+
+
+FEW = {"data.paired": 100}
+VARIANTS = {
+    "few": FEW,
+    "paired_only": FEW | {"representation.view": "paired"},
+    "smoke": sections.SMOKE_SUPER_RESOLUTION,
+}

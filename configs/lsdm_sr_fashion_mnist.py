@@ -1,0 +1,27 @@
+"""Super-resolution of Fashion-MNIST, 7×7 to 28×28.
+
+python train.py --config configs/lsdm_sr_fashion_mnist.py --workdir runs/lsdm_sr_fashion_mnist
+"""
+
+from experiment_jax.sections import experiment
+from lsdm_jax import sections
+
+
+def get_config():
+    stages = ("degradation", "perceptual", "representation", "regression", "matching")
+    config = experiment("lsdm", "fashion_mnist", stages=stages)
+    config.judge = "configs/judge_fashion_mnist.py"
+    config.degradation = sections.degradation(factor=4)
+    config.perceptual = sections.perceptual()
+    config.representation = sections.representation(steps=6000, perceptual=3.0)
+    config.regression = sections.regression(steps=4000)
+    config.matching = sections.matching(**sections.ENERGY, steps=10_000, steps_per_dispatch=10)
+    return config
+
+
+FEW = {"data.paired": 600}
+VARIANTS = {
+    "few": FEW,
+    "paired_only": FEW | {"perceptual.view": "paired", "representation.view": "paired"},
+    "smoke": sections.SMOKE_PERCEPTUAL | sections.SMOKE_SUPER_RESOLUTION,
+}

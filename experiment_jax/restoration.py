@@ -1,0 +1,108 @@
+"""Super-resolution measured: samples beside their rivals, each from the same low-resolution images.
+
+    psnr            mean over images, in decibels
+    ssim            likewise
+    lr_consistency  root mean square of A(image) − x, x the low-resolution image, in units of [-1, 1]
+    perceptual      mean distance to the true image in the judge's features
+    fd_gen          Fréchet distance in the judge's features, to all real images
+    spread_skill    see `metrics.spread_skill`; of samples alone
+
+of samples; with `bicubic_`, `regression_`, `recon_` (reconstructions D(E(Y)), what the representation allows) and
+`mean_` (mean of a few samples) in front, of these.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiment_jax import metrics, passes, pictures
+from experiment_jax.data import Split
+from experiment_jax.judged import Bench
+from experiment_jax.run import Run
+from experiment_jax.ssim import ssim
+from experiment_jax.stage import stream
+
+ENSEMBLE, CASES = 8, 500  # draws for each x, and how many x, of what needs several draws
+SHOWN, DRAWS = 8, 4
+
+
+def low_resolution(run: Run, images: np.ndarray, seed: int = 0) -> np.ndarray:
+    """x = A(Y) + σ ε of uint8 images `[N, height, width, channels]`: float32 `[N, *low_shape]`; ε by seed and row."""
+    root = stream(seed, "low resolution")
+
+    def observe(params, numbers, images):
+        keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
+        return run.model.noise(params, run.model.degrade(params, passes.to_float(images)), keys)
+
+    return run.over(observe)(np.arange(len(images), dtype=np.uint32), images)
+
+
+def bicubic(run: Run) -> Callable[[np.ndarray], np.ndarray]:
+    """Low-resolution images -> uint8 images of the run's size, by Keys' cubic."""
+    shape = run.dataset.image_shape
+    return run.over(
+        lambda params, low: passes.to_uint8(jax.image.resize(low, (len(low), *shape), "cubic", antialias=True))
+    )
+
+
+def regressed(run: Run) -> Callable[[np.ndarray], np.ndarray]:
+    """Low-resolution images -> uint8 images, by the run's own regression."""
+    return run.over(lambda params, low: passes.to_uint8(run.model.regress(params, low)))
+
+
+def measure(run: Run, bench: Bench, real: Split, low: np.ndarray, samples: np.ndarray, seed: int) -> dict[str, float]:
+    """All metrics of the table above.
+
+    Args:
+        run: whose samples they are.
+        bench: the judge.
+        real: the true images.
+        low: x of each, `[N, *low_shape]`.
+        samples: one for each, uint8 `[N, height, width, channels]`.
+        seed: of the further samples.
+    """
+    rivals = {"": samples, "bicubic_": bicubic(run)(low), "recon_": run.decode(run.encode(real.images))}
+    if run.model.regress is not None:
+        rivals["regression_"] = regressed(run)(low)
+    features = bench.judge.encode(real.images)
+    results: dict[str, float] = {}
+    for prefix, images in rivals.items():
+        own = bench.judge.encode(images)
+        found = pixel_metrics(run, images, real.images, low)
+        found["perceptual"] = float(np.mean(np.linalg.norm(own - features, axis=1)))
+        if prefix not in ("", "recon_"):  # those two are measured for every run, as fd_gen and fd_recon
+            found["fd_gen"] = metrics.frechet_distance(metrics.moments([own]), bench.reference_moments)
+        results |= {f"{prefix}{name}": value for name, value in found.items()}
+    few, true = low[:CASES], real.images[:CASES].astype(np.float64)
+    draws = np.stack([run.sample(few, seed + 1 + number).images for number in range(ENSEMBLE)])
+    results["spread_skill"] = metrics.spread_skill(draws, true)
+    results["mean_psnr"] = float(np.mean(metrics.psnr(draws.mean(axis=0), real.images[:CASES])))
+    return results
+
+
+def pixel_metrics(run: Run, images: np.ndarray, truth: np.ndarray, low: np.ndarray) -> dict[str, float]:
+    """psnr, ssim and lr_consistency of uint8 images that were found from `low` `[N, *low_shape]`."""
+    similarity = run.over(lambda params, a, b: ssim(passes.to_float(a), passes.to_float(b)))(images, truth)
+    again = run.over(lambda params, images: run.model.degrade(params, passes.to_float(images)))(images)
+    return {
+        "psnr": float(np.mean(metrics.psnr(images, truth))),
+        "ssim": float(np.mean(similarity)),
+        "lr_consistency": metrics.root_mean_square(again - low),
+    }
+
+
+def picture(run: Run, real: Split, low: np.ndarray, seed: int) -> np.ndarray:
+    """A column for each of a few images: x, the rivals, samples, their pixel-wise deviation, and the truth."""
+    true, low = real.images[:SHOWN], low[:SHOWN]
+    draws = np.stack([run.sample(low, seed + 1 + number).images for number in range(ENSEMBLE)])
+    deviation = draws.astype(np.float64).std(axis=0, ddof=1)
+    nearest = passes.to_uint8(jax.image.resize(jnp.asarray(low), true.shape, "nearest"))
+    rows = {"low resolution": nearest, "bicubic": bicubic(run)(low)}
+    if run.model.regress is not None:
+        rows["L1 regression"] = regressed(run)(low)
+    rows |= {f"sample {number + 1}": draws[number] for number in range(DRAWS)}
+    rows["deviation x3"] = np.clip(3.0 * deviation, 0, 255).astype(np.uint8)
+    rows["truth"] = true
+    return pictures.label_rows(pictures.grid(np.stack([np.asarray(row) for row in rows.values()])), tuple(rows))

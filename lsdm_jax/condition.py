@@ -1,0 +1,53 @@
+"""The condition X, a class or a low-resolution image, as costs and networks see it.
+
+Matchers get conditions as int32 labels `[batch]`, or as images that `Model.embed` has made float32 vectors `[batch,
+features]` of mean square 1 a coordinate.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from experiment_jax.stage import Context
+
+
+def is_image(context: Context) -> bool:
+    """Whether the condition is an image and not a label."""
+    return context.model.degrade is not None
+
+
+def is_label(condition: jax.Array) -> bool:
+    """Whether these conditions `[batch]` or `[batch, features]` are labels."""
+    return jnp.issubdtype(condition.dtype, jnp.integer)
+
+
+def phi(condition: jax.Array, num_classes: int) -> jax.Array:
+    """φ(x) `[batch, k]`: one-hot/√2, so that two classes are 1 apart; of images, so that two are on average.
+
+    With m features of mean square 1, E‖φ(x) − φ(x′)‖² = 1 for independent x, x′ and φ(x) = x/√(2m).
+    """
+    if is_label(condition):
+        return jax.nn.one_hot(condition, num_classes) / jnp.sqrt(2.0)
+    return condition / jnp.sqrt(2.0 * condition.shape[-1])
+
+
+class Told(nn.Module):
+    """What a network is told of the condition: labels one-hot, images through an encoder; `[batch, told]`.
+
+    Attributes:
+        num_classes: labels are 0 … num_classes − 1.
+        width: units of the encoder's two layers. Dense, because a low-resolution image is small, and because a step of
+            some matchers is a loop, in which convolutions are many times slower on CPU.
+    """
+
+    num_classes: int
+    width: int
+
+    @nn.compact
+    def __call__(self, condition: jax.Array) -> jax.Array:
+        if is_label(condition):
+            return jax.nn.one_hot(condition, self.num_classes)
+        x = condition
+        for _ in range(2):
+            x = nn.silu(nn.LayerNorm()(nn.Dense(self.width)(x)))
+        return x

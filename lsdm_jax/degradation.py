@@ -1,0 +1,72 @@
+"""What makes the condition X of super-resolution: X = A(Y) + σ ε, of which Y is to be found again.
+
+A stage that trains nothing. It measures the mean and the scale of low-resolution images, so that β, the weight of the
+condition in the joint cost, means the same for images as for labels.
+"""
+
+import math
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiment_jax import passes, settings
+from experiment_jax.data import View
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Context, Frozen, PyTree, Stage, Upstream
+
+KERNELS = ("area", "bicubic")
+
+
+def stage(config: ConfigDict, context: Context) -> Stage:
+    """The stage; provides `degrade`, `noise` and `embed`.
+
+    Args:
+        config: factor (by which the sides shrink), kernel ("area": the mean of factor × factor pixels; "bicubic": Keys'
+            cubic, widened by the factor so that it does not alias, as Pillow's), noise (σ, in units of images in
+            [-1, 1]).
+        context: see `Context`.
+
+    Raises:
+        UserError: an unknown kernel, a negative noise, or a factor that is less than 2 or does not divide the sides.
+    """
+    settings.check_choice(config, context.name, "kernel", KERNELS)
+    settings.check_at_least(config, context.name, 0, noise=0.01)
+    height, width, _ = context.image_shape
+    shared = math.gcd(height, width)
+    if config.factor < 2 or shared % config.factor:
+        fits = [factor for factor in range(2, shared + 1) if shared % factor == 0]
+        advice = f"type --config.{context.name}.factor={fits[0]}" if fits else "crop the images to even sides"
+        known = f", which {', '.join(map(str, fits))} do" if fits else ""
+        raise UserError(
+            f"{context.name}.factor={config.factor}: does not divide {height}x{width} images{known}; {advice}"
+        )
+
+    def degrade(params: Upstream, images: jax.Array) -> jax.Array:
+        return reduce(images, config.factor, config.kernel)
+
+    def noise(params: Upstream, low: jax.Array, keys: jax.Array) -> jax.Array:
+        if settings.is_off(config.noise):
+            return low
+        return low + config.noise * jax.vmap(lambda key: jax.random.normal(key, low.shape[1:]))(keys)
+
+    def embed(params: Upstream, low: jax.Array) -> jax.Array:
+        own = params[context.name]
+        return ((low - own["mean"]) / own["scale"]).reshape(len(low), -1)
+
+    def finish(state: PyTree, view: View, upstream: Upstream) -> Frozen:
+        shrink = jax.jit(lambda images: degrade(upstream, passes.to_float(images)))
+        low = passes.over(shrink, view.images, batch_size=500).astype(np.float64)
+        mean = low.mean(axis=0)
+        return {"mean": mean.astype(np.float32), "scale": np.sqrt(np.mean((low - mean) ** 2)).astype(np.float32)}
+
+    return Stage.untrained(finish, dict(degrade=degrade, noise=noise, embed=embed))
+
+
+def reduce(images: jax.Array, factor: int, kernel: str) -> jax.Array:
+    """A(Y): images `[batch, height, width, channels]` with both sides divided by `factor`; see `stage`."""
+    batch, height, width, channels = images.shape
+    shape = (batch, height // factor, width // factor, channels)
+    if kernel == "area":
+        return images.reshape(batch, shape[1], factor, shape[2], factor, channels).mean(axis=(2, 4))
+    return jax.image.resize(images, shape, "cubic", antialias=True)
