@@ -91,7 +91,8 @@ def _measure(
         results["latents_per_second"] = timed(run, run.sample_latents, condition, seed)[1]
         heeded = labels if run.model.conditional else None
         results |= judged.measure_samples(bench, samples.images, features, heeded)
-        results |= latent_metrics(run, bench, real, samples.latents, heeded)
+        by_label = heeded if run.model.degrade is None else None
+        results |= latent_metrics(run, bench, real, samples.latents, by_label)
         if run.model.tests:
             results |= acceptance_metrics(samples, labels, run.dataset.num_classes)
             _warn_of_rejected_classes(run, samples, labels)

@@ -37,8 +37,8 @@ def watcher(
 
     Returns:
         (state, upstream) -> (metrics, pictures): `recon_l1` of a decoder, `accuracy` of a classifier, `w1_latent` and
-        `spread` of a sampler, or `energy` (score, of latents), `psnr` and `lr_consistency` of one that starts from images;
-        "reconstructions" and "samples", uint8 `[height, width, 3]`.
+        `spread` of a sampler, or, where that starts from low-resolution images, `energy` (score, of latents), `psnr`
+        and `lr_consistency`; "reconstructions" and "samples", uint8 `[height, width, 3]`.
     """
     held_out = len(dataset.validation) > 0
     part = dataset.validation if held_out else dataset.train.take(np.arange(min(len(dataset.train), 500)))
@@ -91,8 +91,8 @@ def _of_labels(model: Model, part: Split, num_classes: int, key: jax.Array) -> L
 
 
 def _of_images(model: Model, part: Split, key: jax.Array) -> Look:
-    """Samples of each image of `part` from its low resolution: how near they come to both; and, one below the other, low
-    resolutions, two samples each, and the true images."""
+    """Samples of each image of `part` from its low resolution: how near they come to both; and, one below the other,
+    low resolutions, two samples each, and the true images."""
 
     def draw(params: PyTree, key: jax.Array, images: jax.Array):
         noises, draws = jax.random.split(key)

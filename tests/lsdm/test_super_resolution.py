@@ -1,0 +1,228 @@
+"""Whole runs of super-resolution on digits, and what a person can get wrong."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from experiment_jax import load_config, load_run, train
+from experiment_jax.errors import UserError
+from experiment_jax.stage import Context, Model
+from lsdm_jax import matching, regression
+
+SMALL = {
+    "data.validation": 20,
+    "evaluation.protocol": "test_40",
+    "judge": "configs/judge_digits.py:smoke",
+    "degradation.noise": 0.05,
+    "representation.widths": (4,),
+    "representation.latent_size": 3,
+    "regression.width": 8,
+    "regression.depth": 1,
+    "regression.latent_size": 3,
+    "regression.widths": (4,),
+    "matching.width": 8,
+    "matching.depth": 1,
+    "matching.noise_size": 2,
+    "matching.critic_width": 8,
+    "matching.max_iterations": 20,
+    "matching.sampling_steps": 3,
+    "matching.log_steps": 1,
+}
+
+
+def small(**overrides):
+    changed = {key.replace("__", "."): value for key, value in overrides.items()}
+    return load_config("configs/lsdm_sr_digits.py:smoke", {**SMALL, **changed})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, one):
+    workdir = tmp_path_factory.mktemp("sr") / "run"
+    train(small(), workdir, one)
+    return load_run(workdir)
+
+
+@pytest.fixture
+def refused(script, trained, tmp_path, tree):
+    """`refused(source, *flags)` -> the one line that eval.py says, having written nothing."""
+
+    def attempt(source, target="out.png"):
+        before = tree(tmp_path), tree(trained.workdir)
+        status, _, error = script(
+            *("eval.py", "--workdir", trained.workdir, "--input", source, "--output", tmp_path / target)
+        )
+        assert status == 2 and error.strip().count("\n") == 0
+        assert before == (tree(tmp_path), tree(trained.workdir))
+        return error
+
+    return attempt
+
+
+def picture(path, size=(4, 4), mode="L"):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).convert(mode).save(
+        path
+    )
+    return path
+
+
+def test_evaluation_measures_samples_beside_their_rivals(trained):
+    found = trained.evaluate()
+    for name in ("psnr", "ssim", "lr_consistency", "perceptual"):
+        assert all(np.isfinite(found[f"{rival}{name}"]) for rival in ("", "bicubic_", "regression_", "recon_"))
+    assert {"fd_gen", "bicubic_fd_gen", "regression_fd_gen", "fd_recon", "spread_skill", "mean_psnr"} <= set(found)
+    drawn = np.asarray(Image.open(trained.workdir / "eval" / "2" / "samples.png"))
+    assert drawn.shape[0] == 9 * (32 + 2) + 2  # low, bicubic, regression, four samples, deviation, truth
+    # What bicubic interpolation misses of x is the noise's and rounding's, less than the noise of 0.05 and the kernel.
+    assert found["bicubic_lr_consistency"] < 0.3
+
+
+def test_the_mean_of_draws_is_nearer_than_a_draw_where_draws_differ(trained):
+    found = json.loads((trained.workdir / "eval" / "2" / "metrics.json").read_text())
+    assert found["mean_psnr"] >= found["psnr"] - 0.1
+
+
+def test_a_sample_depends_on_its_own_key_and_image(trained):
+    low = np.random.default_rng(1).uniform(-1, 1, (11, 4, 4, 1)).astype(np.float32)
+    whole = trained.sample(low, seed=2)
+    np.testing.assert_allclose(trained.sample(low[:5], seed=2).latents, whole.latents[:5], rtol=1e-5, atol=1e-6)
+    moved = np.concatenate([low[:1] + 0.5, low[1:]])
+    changed = trained.sample(moved, seed=2).latents
+    np.testing.assert_array_equal(changed[1:], whole.latents[1:])
+    assert np.abs(changed[0] - whole.latents[0]).max() > 1e-5
+    assert np.abs(trained.sample(low, seed=3).latents - whole.latents).max() > 1e-5
+
+
+def test_bytes_and_floats_are_the_same_low_resolution(trained):
+    low = np.random.default_rng(1).integers(0, 256, (3, 4, 4, 1), dtype=np.uint8)
+    np.testing.assert_array_equal(trained.sample(low).images, trained.sample(low / np.float32(127.5) - 1.0).images)
+
+
+def test_saved_samples_can_be_drawn_again_from_what_is_saved(trained, script):
+    assert script("eval.py", "--workdir", trained.workdir, "--save_samples", 7)[0] in (0, None)
+    with np.load(trained.workdir / "eval" / "2" / "samples.npz") as saved:
+        np.testing.assert_array_equal(trained.sample(saved["low"]).images, saved["images"])
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_persons_own_image_is_enlarged(trained, script, tmp_path, ending):
+    source, target = picture(tmp_path / "low.png"), tmp_path / f"high.{ending}"
+    assert script("eval.py", "--workdir", trained.workdir, "--input", source, "--output", target)[0] in (0, None)
+    with Image.open(target) as image:
+        assert image.size == (8, 8) and image.mode == "L"
+        if ending == "png":
+            expected = trained.sample(np.asarray(Image.open(source))[None, ..., None]).images[0, ..., 0]
+            np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 4), (2, 2)])
+def test_an_image_of_another_size_is_refused_with_the_size_that_fits(refused, tmp_path, size):
+    error = refused(picture(tmp_path / "low.png", size))
+    assert f"is {size[0]}x{size[1]} pixels; the run enlarges 4x4" in error
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "1"])
+def test_an_image_of_another_mode_is_refused(refused, tmp_path, mode):
+    assert f"is of mode {mode}; the run enlarges grey images" in refused(picture(tmp_path / "low.png", mode=mode))
+
+
+def test_what_is_no_image_is_refused(refused, tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    assert "is neither a PNG nor a JPEG" in refused(tmp_path / "text.png")
+    assert "there is no such file" in refused(tmp_path / "absent.png")
+    assert "cannot be read" in refused(tmp_path)  # a folder
+
+
+def test_an_image_that_ends_too_soon_is_refused(refused, tmp_path):
+    whole = picture(tmp_path / "low.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    assert "--input" in refused(tmp_path / "cut.png")
+
+
+def test_absurd_dimensions_are_refused_before_anything_is_decoded(refused, tmp_path, monkeypatch):
+    def loaded(*arguments):
+        raise AssertionError("decoded")
+
+    huge = Image.new("1", (40_000, 30_000))
+    huge.save(tmp_path / "huge.png")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", loaded)
+    assert "the run enlarges 4x4" in refused(tmp_path / "huge.png")
+
+
+def test_the_target_must_have_a_format_and_a_folder(refused, tmp_path):
+    source = picture(tmp_path / "low.png")
+    assert "end its name in .png or .jpg" in refused(source, "out.gif")
+    assert "there is no folder" in refused(source, "absent/out.png")
+
+
+def test_a_run_of_labels_enlarges_nothing(script, finished, tmp_path):
+    source = picture(tmp_path / "low.png")
+    status, _, error = script("eval.py", "--workdir", finished[1], "--input", source, "--output", tmp_path / "o.png")
+    assert status == 2 and "enlarges no images" in error
+    assert script("eval.py", "--workdir", finished[1], "--input", source)[0] == 2
+
+
+def section(**own):
+    config = small().copy_and_resolve_references()
+    config = ConfigDict(config.matching.to_dict())
+    config.update(own)
+    return config
+
+
+def context(**model):
+    functions = dict(
+        encode=lambda params, images: images.reshape(len(images), -1)[:, :3],
+        decode=lambda params, z: jnp.pad(z, ((0, 0), (0, 1))).reshape(-1, 2, 2, 1),
+        latent_size=3,
+        degrade=lambda params, images: images[:, ::2, ::2],
+        noise=lambda params, low, keys: low,
+        embed=lambda params, low: low.reshape(len(low), -1),
+    )
+    weights = np.full(5, 0.2, np.float32)
+    return Context("matching", (2, 2, 1), 5, weights, 10, Model(**{**functions, **model}))
+
+
+@pytest.mark.parametrize("name", matching.IMAGES)
+@pytest.mark.parametrize("beta", [float("inf"), 2.0])
+def test_every_matcher_of_images_keeps_the_form_of_its_state(name, beta):
+    if name in ("flow", "sinkhorn") and np.isinf(beta):
+        with pytest.raises(UserError, match=r"type --config\.matching\.beta=1\.0, or choose critic or energy"):
+            matching.stage(section(matcher=name, beta=beta), context())
+        return
+    stage = matching.stage(section(matcher=name, beta=beta), context())
+    batch = {"latents": jnp.zeros((20, 3)), "low": jnp.zeros((20, 1, 1, 1)), "labels": jnp.zeros(20, jnp.int32)}
+    state = jax.eval_shape(stage.init, jax.random.key(0), batch, {})
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        after, metrics = jax.eval_shape(stage.update, state, batch, jax.random.key(1), {})
+    assert after == state and stage.strata is None
+    assert all(value.shape == () for value in metrics.values())
+
+
+@pytest.mark.parametrize("name", sorted(set(matching.MATCHERS) - set(matching.IMAGES)))
+def test_a_matcher_of_labels_alone_is_refused_with_those_of_images(name):
+    with pytest.raises(UserError, match=f"matcher={name}: takes a label .* critic, energy, flow, score, sinkhorn"):
+        matching.stage(section(matcher=name), context())
+
+
+def test_unpaired_images_are_no_pairs():
+    with pytest.raises(UserError, match=r"type --config\.matching\.view=paired"):
+        matching.stage(section(view="partly"), context())
+
+
+def test_no_draw_is_refused():
+    with pytest.raises(UserError, match=r"matching\.draws=0: give 1 or more"):
+        matching.stage(section(draws=0), context())
+
+
+def test_regression_needs_a_degradation():
+    with pytest.raises(UserError, match="needs a stage before it that degrades"):
+        regression.stage(small().regression, context(degrade=None))
+
+
+def test_low_resolution_images_of_another_shape_are_refused(trained):
+    with pytest.raises(UserError, match=r"are \(5, 4, 1\), the run's are \(4, 4, 1\)"):
+        trained.sample(np.zeros((2, 5, 4, 1), np.float32))
