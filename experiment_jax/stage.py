@@ -54,6 +54,7 @@ class Model:
             noise are the condition of `sample` in place of labels.
         noise: (params, low-resolution images, keys `[batch]`) -> the same with the noise of the degradation.
         embed: (params, low-resolution images) -> `[batch, features]`, as networks and costs see them.
+        project: (params, images, low-resolution images) -> the nearest images of which `degrade` makes those.
         regress: (params, low-resolution images) -> images: a rival of `sample` that draws nothing.
         sample: (params, keys `[batch]`, condition `[batch, …]`) -> Samples. One key a sample: sample i depends on key
             i and condition i, not on the batch that it is drawn in.
@@ -74,6 +75,7 @@ class Model:
     degrade: Callable[..., jax.Array] | None = None
     noise: Callable[..., jax.Array] | None = None
     embed: Callable[..., jax.Array] | None = None
+    project: Callable[..., jax.Array] | None = None
     regress: Callable[..., jax.Array] | None = None
     sample: Callable[..., Samples] | None = None
     prior: Callable[..., tuple[jax.Array, jax.Array]] | None = None

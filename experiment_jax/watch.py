@@ -20,7 +20,11 @@ COLUMNS = 10
 
 def measured(stage: Stage, context: Context, dataset: Dataset) -> tuple[str, ...]:
     """The names of what a watcher measures of this stage; a checkpoint may be chosen by any of them."""
-    sampled = ("w1_latent", "spread") if context.model.degrade is None else ("energy", "psnr", "lr_consistency")
+    sampled = (
+        ("w1_latent", "spread")
+        if context.model.degrade is None
+        else ("energy", "spread_skill", "psnr", "lr_consistency")
+    )
     of = {"decode": ("recon_l1",), "classify": ("accuracy",), "sample": sampled}
     return tuple(
         name for function in of if function in stage.provides for name in of[function] if len(dataset.validation)
@@ -37,8 +41,8 @@ def watcher(
 
     Returns:
         (state, upstream) -> (metrics, pictures): `recon_l1` of a decoder, `accuracy` of a classifier, `w1_latent` and
-        `spread` of a sampler, or, where that starts from low-resolution images, `energy` (score, of latents), `psnr`
-        and `lr_consistency`; "reconstructions" and "samples", uint8 `[height, width, 3]`.
+        `spread` of a sampler, or, where that starts from low-resolution images, `energy` (score, of latents),
+        `spread_skill`, `psnr` and `lr_consistency`; "reconstructions" and "samples", uint8 `[height, width, 3]`.
     """
     held_out = len(dataset.validation) > 0
     part = dataset.validation if held_out else dataset.train.take(np.arange(min(len(dataset.train), 500)))
@@ -111,7 +115,9 @@ def _of_images(model: Model, part: Split, key: jax.Array) -> Look:
         rows = [
             np.asarray(row)[np.resize(np.arange(len(images)), COLUMNS)] for row in (low, samples, second[2], images)
         ]
+        pixels = np.stack([samples, second[2]]).astype(np.float64)
         measurements = {
+            "spread_skill": metrics.spread_skill(pixels, images.astype(np.float64)),
             "energy": metrics.energy_score(np.stack([first[3], second[3]]), latents[: len(images)]),
             "psnr": float(np.mean(metrics.psnr(samples, images))),
             "lr_consistency": metrics.root_mean_square(missed),

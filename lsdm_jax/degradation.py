@@ -1,12 +1,14 @@
-"""What makes the condition X of super-resolution: X = A(Y) + σ ε, of which Y is to be found again.
+"""What makes the condition X of super-resolution: X = A Y + σ ε, of which Y is to be found again.
 
-A stage that trains nothing. It measures the mean and the scale of low-resolution images, so that β, the weight of the
-condition in the joint cost, means the same for images as for labels.
+A is linear and separable: the same matrix for all rows of an image, and another for all columns. A stage that trains
+nothing. It measures the mean and the scale of low-resolution images, so that β, the weight of the condition in the
+joint cost, means the same for images as for labels.
 """
 
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -19,12 +21,12 @@ KERNELS = ("area", "bicubic")
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
-    """The stage; provides `degrade`, `noise` and `embed`.
+    """The stage; provides `degrade`, `noise`, `embed` and, where asked, `project`.
 
     Args:
         config: factor (by which the sides shrink), kernel ("area": the mean of factor × factor pixels; "bicubic": Keys'
             cubic, widened by the factor so that it does not alias, as Pillow's), noise (σ, in units of images in
-            [-1, 1]).
+            [-1, 1]), project (whether what is found from x is moved to the nearest image of which A makes x).
         context: see `Context`.
 
     Raises:
@@ -42,8 +44,15 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"{context.name}.factor={config.factor}: does not divide {height}x{width} images{known}; {advice}"
         )
 
+    down = tuple(matrix(side, config.factor, config.kernel) for side in (height, width))
+    up = tuple(np.linalg.pinv(each) for each in down)
+
     def degrade(params: Upstream, images: jax.Array) -> jax.Array:
-        return reduce(images, config.factor, config.kernel)
+        return separable(down, images)
+
+    def project(params: Upstream, images: jax.Array, low: jax.Array) -> jax.Array:
+        """y + A⁺ (x − A y), A⁺ the pseudo-inverse: the orthogonal projection of y onto the images with A y = x."""
+        return images + separable(up, low - separable(down, images))
 
     def noise(params: Upstream, low: jax.Array, keys: jax.Array) -> jax.Array:
         if settings.is_off(config.noise):
@@ -60,13 +69,18 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         mean = low.mean(axis=0)
         return {"mean": mean.astype(np.float32), "scale": np.sqrt(np.mean((low - mean) ** 2)).astype(np.float32)}
 
-    return Stage.untrained(finish, dict(degrade=degrade, noise=noise, embed=embed))
+    provides = dict(degrade=degrade, noise=noise, embed=embed)
+    return Stage.untrained(finish, provides | ({"project": project} if config.project else {}))
 
 
-def reduce(images: jax.Array, factor: int, kernel: str) -> jax.Array:
-    """A(Y): images `[batch, height, width, channels]` with both sides divided by `factor`; see `stage`."""
-    batch, height, width, channels = images.shape
-    shape = (batch, height // factor, width // factor, channels)
+def matrix(side: int, factor: int, kernel: str) -> np.ndarray:
+    """A along one axis: float32 `[side // factor, side]`, rows of sum 1; see `stage`."""
+    small = side // factor
     if kernel == "area":
-        return images.reshape(batch, shape[1], factor, shape[2], factor, channels).mean(axis=(2, 4))
-    return jax.image.resize(images, shape, "cubic", antialias=True)
+        return np.repeat(np.eye(small, dtype=np.float32), factor, axis=1) / factor
+    return np.asarray(jax.image.resize(jnp.eye(side), (small, side), "cubic", antialias=True))
+
+
+def separable(matrices: tuple[np.ndarray, np.ndarray], images: jax.Array) -> jax.Array:
+    """Images `[batch, height, width, channels]`, the first matrix along their height, the second along width."""
+    return jnp.einsum("ih,bhwc,jw->bijc", matrices[0], images, matrices[1], precision="highest")

@@ -180,10 +180,12 @@ def _sampler(matcher: Matcher, context: Context, part: str) -> dict[str, Any]:
     """What a matcher's stage adds to the model; `part` of what the stage freezes is the matcher's params."""
 
     def sample(params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
-        if is_image(context):
-            condition = context.model.embed(params, condition)
-        latents = jax.vmap(matcher.sample, in_axes=(None, 0, 0))(params[context.name][part], keys, condition)
-        return Samples.untested(context.model.decode(params, latents), latents)
+        told = context.model.embed(params, condition) if is_image(context) else condition
+        latents = jax.vmap(matcher.sample, in_axes=(None, 0, 0))(params[context.name][part], keys, told)
+        images = context.model.decode(params, latents)
+        if context.model.project is not None:
+            images = context.model.project(params, images, condition)
+        return Samples.untested(images, latents)
 
     return dict(sample=sample, nfe=matcher.nfe, conditional=matcher.conditional)
 

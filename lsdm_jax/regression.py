@@ -79,7 +79,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         return state.average["params"]
 
     def regress(params: Upstream, low: jax.Array) -> jax.Array:
-        return network.apply({"params": params[context.name]["params"]}, model.embed(params, low))
+        images = network.apply({"params": params[context.name]["params"]}, model.embed(params, low))
+        return images if model.project is None else model.project(params, images, low)
 
     return Stage(
         init=init,

@@ -100,7 +100,7 @@ def representation(**own: Any) -> ConfigDict:
 
 def degradation(**own: Any) -> ConfigDict:
     """What makes low-resolution images of images; see `lsdm_jax.degradation`."""
-    settings = dict(view="all", batch_size=1, steps=0, factor=4, kernel="area", noise=0.0)
+    settings = dict(view="all", batch_size=1, steps=0, factor=4, kernel="area", noise=0.0, project=True)
     return stage("lsdm_jax.degradation:stage", **settings | own)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 from PIL import Image
+from scipy import linalg
 
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
@@ -14,7 +15,7 @@ from lsdm_jax import condition, degradation
 
 
 def stage(shape=(12, 20, 3), **own):
-    section = ConfigDict(dict(factor=4, kernel="area", noise=0.0) | own)
+    section = ConfigDict(dict(factor=4, kernel="area", noise=0.0, project=True) | own)
     return degradation.stage(section, Context("degradation", shape, 2, np.full(2, 0.5, np.float32), 0, Model()))
 
 
@@ -22,10 +23,14 @@ def images(count=7, shape=(12, 20, 3), seed=0):
     return jax.random.uniform(jax.random.key(seed), (count, *shape), minval=-1.0, maxval=1.0)
 
 
+def reduced(full, **own):
+    return stage(full.shape[1:], **own).provides["degrade"]({}, jnp.asarray(full))
+
+
 def test_area_is_the_mean_of_each_block():
     full = np.asarray(images())
     expected = [[full[:, i : i + 4, j : j + 4].mean(axis=(1, 2)) for j in range(0, 20, 4)] for i in range(0, 12, 4)]
-    np.testing.assert_allclose(degradation.reduce(jnp.asarray(full), 4, "area"), np.moveaxis(expected, 2, 0), atol=1e-6)
+    np.testing.assert_allclose(reduced(full), np.moveaxis(expected, 2, 0), atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [2, 4])
@@ -33,19 +38,35 @@ def test_bicubic_is_pillows(factor):
     full = np.asarray(images(3, (12, 20, 1)))
     size = (20 // factor, 12 // factor)
     expected = [np.asarray(Image.fromarray(image[..., 0]).resize(size, Image.Resampling.BICUBIC)) for image in full]
-    np.testing.assert_allclose(degradation.reduce(jnp.asarray(full), factor, "bicubic")[..., 0], expected, atol=1e-5)
+    np.testing.assert_allclose(reduced(full, factor=factor, kernel="bicubic")[..., 0], expected, atol=1e-5)
 
 
 @settings(deadline=None)  # the first example compiles
 @given(st.floats(-3, 3), st.floats(-3, 3), st.sampled_from(degradation.KERNELS))
 def test_the_degradation_is_linear_and_keeps_constants(a, b, kernel):
     def reduce(full):
-        return degradation.reduce(full, 4, kernel)
+        return reduced(full, kernel=kernel)
 
     first, second = images(2, seed=1), images(2, seed=2)
     mixed = reduce(a * first + b * second)
     np.testing.assert_allclose(mixed, a * reduce(first) + b * reduce(second), atol=1e-4)
     np.testing.assert_allclose(reduce(jnp.full((1, 8, 8, 1), a)), jnp.full((1, 2, 2, 1), a), atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", degradation.KERNELS)
+def test_the_projection_is_the_nearest_image_that_degrades_to_the_condition(kernel):
+    provides = stage((12, 8, 1), kernel=kernel).provides
+    start, low = np.asarray(images(3, (12, 8, 1))), np.asarray(images(3, (3, 2, 1), seed=1))
+    moved = np.asarray(provides["project"]({}, start, low))
+    np.testing.assert_allclose(provides["degrade"]({}, moved), low, atol=1e-5)
+    # Least squares by SciPy's general solver, over the whole matrix of A.
+    basis = np.eye(96, dtype=np.float32).reshape(96, 12, 8, 1)
+    whole = np.asarray(provides["degrade"]({}, basis)).reshape(96, 6).T
+    gap = (low - np.asarray(provides["degrade"]({}, start))).reshape(3, 6)
+    steps = [linalg.lstsq(whole, row)[0].reshape(12, 8, 1) for row in gap]
+    np.testing.assert_allclose(moved - start, steps, atol=1e-4)
+    np.testing.assert_allclose(provides["project"]({}, moved, low), moved, atol=1e-5)
+    assert "project" not in stage(project=False).provides
 
 
 def test_noise_has_its_deviation_and_a_key_for_each_image():

@@ -1,0 +1,32 @@
+"""Super-resolution of faces64 (64×64 RGB; faces and scenes), 16×16 to 64×64, from 600 pairs.
+
+python train.py --config configs/lsdm_sr_faces64.py:few --workdir runs/lsdm_sr_faces64_few
+"""
+
+from experiment_jax.sections import experiment
+from lsdm_jax import sections
+
+
+def get_config():
+    stages = ("degradation", "perceptual", "representation", "regression", "matching")
+    config = experiment("lsdm", "faces64", stages=stages)
+    config.judge = "configs/judge_faces64.py"
+    config.data.flips = True
+    config.evaluation.protocol = "test_2k"
+    config.degradation = sections.degradation(factor=4)
+    config.perceptual = sections.perceptual(steps=300, widths=(16, 32, 64))
+    config.representation = sections.representation(
+        batch_size=32, steps=4000, latent_size=128, widths=(16, 32, 64, 128), perceptual=3.0
+    )
+    config.regression = sections.regression(batch_size=32, steps=2000, latent_size=128, widths=(16, 32, 64, 128))
+    config.matching = sections.matching(**sections.ENERGY, steps=4000, steps_per_dispatch=10)
+    return config
+
+
+FEW = {"data.paired": 600}
+VARIANTS = {
+    "few": FEW,
+    # The 600 alone, in every stage, for as many steps.
+    "paired_only": FEW | {"perceptual.view": "paired", "representation.view": "paired"},
+    "smoke": sections.SMOKE_PERCEPTUAL | sections.SMOKE_SUPER_RESOLUTION,
+}
