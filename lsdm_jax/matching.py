@@ -77,31 +77,42 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     Args:
         config: matcher (a name in MATCHERS), beta (weight of the condition in the joint cost; inf: one transport
-            problem a class), draws (η for each x of a batch), and what the matcher itself reads.
+            problem a class), draws (η for each x of a batch), condition_noise (deviation of what is put on
+            images in training, in units of their own), and what the matcher itself reads.
         context: its model must encode and decode; where it degrades, the condition is the low-resolution image.
 
     Raises:
         UserError: an unknown matcher or one that the condition is not for, a beta that is not positive, no draw, no
             representation before this stage, a view without labels, or a batch that the classes cannot share.
     """
+    _check(config, context)
+    matcher = configs.resolve(MATCHERS[config.matcher])(config, context)
+    return _trained(matcher, config, context) if matcher.fit is None else _fitted(matcher, context, config.view)
+
+
+def _check(config: ConfigDict, context: Context) -> None:
+    """Raises UserError for what no matcher can use."""
     settings.check_choice(config, context.name, "matcher", MATCHERS)
     settings.check_positive(config, context.name, beta="inf")
     if context.model.encode is None or context.model.decode is None:
         raise UserError(
             f"stages: {context.name} needs a stage before it that encodes and decodes, such as representation"
         )
-    draws = config.get("draws", 1)  # of a run older than the setting
-    if draws < 1:
-        raise UserError(f"{context.name}.draws={draws}: give 1 or more, as in --config.{context.name}.draws=4")
-    if is_image(context) and config.matcher not in IMAGES:
-        raise UserError(
-            f"{context.name}.matcher={config.matcher}: takes a label for a condition, not an image; choose one of "
-            f"{', '.join(IMAGES)}"
-        )
+    if "draws" in config:  # a run older than the setting has one
+        settings.check_at_least(config, context.name, 1, draws=4)
+    if is_image(context):
+        settings.check_at_least(config, context.name, 0, condition_noise=0.1)
+        if config.matcher not in IMAGES:
+            raise UserError(
+                f"{context.name}.matcher={config.matcher}: takes a label for a condition, not an image; choose one of "
+                f"{', '.join(IMAGES)}"
+            )
     _check_view(config, context)
-    matcher = configs.resolve(MATCHERS[config.matcher])(config, context)
-    if matcher.fit is not None:
-        return _fitted(matcher, context, config.view)
+
+
+def _trained(matcher: Matcher, config: ConfigDict, context: Context) -> Stage:
+    """The stage of a matcher that is trained step by step."""
+    draws = config.get("draws", 1)
     strata = context.num_classes if settings.is_infinite(config.beta) and not is_image(context) else None
     if strata and config.batch_size % strata:
         nearest = max(round(config.batch_size / strata), 1) * strata
@@ -116,10 +127,14 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         return {"latents": model.encode(upstream, images), **low}
 
     def condition(batch: Batch, key: jax.Array, upstream: Upstream) -> jax.Array:
-        """X of the batch; the noise of low-resolution images is drawn anew at every step."""
+        """X of the batch. Of an image the degradation's noise is drawn anew at every step, and more is put on what
+        networks see of it, which would else learn few pairs by heart (Ho et al. 2022, arXiv 2106.15282, section 4)."""
         if not is_image(context):
             return batch["labels"]
-        return model.embed(upstream, model.noise(upstream, batch["low"], jax.random.split(key, len(batch["low"]))))
+        first, second = jax.random.split(key)
+        low = model.noise(upstream, batch["low"], jax.random.split(first, len(batch["low"])))
+        embedded = model.embed(upstream, low)
+        return embedded + config.condition_noise * jax.random.normal(second, embedded.shape)
 
     def init(key: jax.Array, batch: Batch, upstream: Upstream) -> PyTree:
         return matcher.init(key, batch["latents"], condition(batch, key, upstream))

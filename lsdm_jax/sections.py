@@ -146,6 +146,7 @@ def matching(**own: Any) -> ConfigDict:
         matcher="critic",
         beta=float("inf"),  # weight of the condition in the joint cost; inf: one transport problem a class
         draws=1,  # η for each x of a batch
+        condition_noise=0.0,  # on low-resolution images in training, in units of their own standard deviation
         noise_size=64,
         width=512,
         depth=3,
