@@ -42,7 +42,7 @@ SCORE = {
     "matching.optimiser.b1": 0.9,
 }
 # Where the condition is an image: settings of a section, of the matcher that needs no classes.
-ENERGY = dict(matcher="energy", batch_size=256, draws=4, optimiser=dict(learning_rate=1e-3))
+ENERGY = dict(matcher="energy", batch_size=256, draws=2, optimiser=dict(learning_rate=1e-3))
 # And the other way round, in a recipe made for `sinkhorn`.
 CRITIC = {
     "matching.matcher": "critic",

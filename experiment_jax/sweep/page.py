@@ -143,6 +143,9 @@ def draw(axes: Axes, rows: Sequence[Row], key: str, by: str) -> None:
         heights, errors = zip(*((row.metrics[by], row.errors.get(by, 0.0)) for row in curve), strict=True)
         look = dict(label=titles[settings]) if settings in titles else dict(color="0.6")
         axes.errorbar(x, heights, errors, fmt="o-" if numeric else "o", capsize=3, **look)
+    everything = [row.metrics[by] for curve in curves.values() for row in curve]
+    if everything and 0 < 20 * min(everything) < max(everything):  # one that fails must not hide how the others differ
+        axes.set_yscale("log")
     if 1 < len(titles) <= CURVES:
         axes.legend(fontsize="x-small")
     axes.set_xlabel(key)
