@@ -10,7 +10,8 @@ import sys
 
 from experiment_jax import UserError, command_line, load_config, load_run, sweep
 from experiment_jax.enlarge import enlarge
-from experiment_jax.evaluation import evaluate_images, read_images, save_samples, summary
+from experiment_jax.evaluation import evaluate_images, summary
+from experiment_jax.sample_files import read_images, save_samples
 
 BOUND = "lsdm_jax.bound:evidence"
 

@@ -4,13 +4,12 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import cas, data, judged, metrics, pictures, restoration, run_directory
+from experiment_jax import cas, judged, metrics, pictures, restoration, run_directory
 from experiment_jax import config as configs
 from experiment_jax.data import Split
 from experiment_jax.errors import UserError
@@ -55,7 +54,7 @@ def evaluate(
     gathering: list[Evidence] = [configs.resolve(name) for name in evidence]
     start = time.perf_counter()
     bench, chosen = judged.bench(run.config, protocol or run.config.evaluation.protocol, num_samples, seed)
-    condition = chosen.labels if run.model.degrade is None else restoration.low_resolution(run, chosen.images, seed)
+    condition = restoration.condition(run, chosen, seed)
     results, samples = _measure(run, bench, chosen, condition, seed)
     results["seconds"] = time.perf_counter() - start
     if with_cas and samples is not None and run.model.conditional:
@@ -234,38 +233,3 @@ def picture(run: Run, held_out: np.ndarray, samples: Samples | None, labels: np.
     classes = np.unique(labels)[:10]
     rows = [samples.images[np.resize(np.flatnonzero(labels == c), PICTURE_COLUMNS)] for c in classes]
     return pictures.stack(pictures.grid(np.stack(rows)), pictures.grid(pairs))
-
-
-def save_samples(run: Run, count: int, seed: int = 0) -> Path:
-    """Writes `count` samples as uint8 images with their labels, and with the float32 low-resolution images `low` that
-    they were found from where they were, to `DIR/eval/<step>/samples.npz`; the path."""
-    chosen = judged.conditions(run.test, count, np.random.default_rng(seed))
-    path = run.workdir / "eval" / str(run.step) / "samples.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found = {} if run.model.degrade is None else {"low": restoration.low_resolution(run, chosen.images, seed)}
-    images = run.sample(found.get("low", chosen.labels), seed).images
-    np.savez_compressed(path, images=images, labels=chosen.labels, **found)
-    log.info("wrote %d samples to %s", count, path)
-    return path
-
-
-def read_images(path: str | Path) -> Split:
-    """Images uint8 of an .npz (`images`, and `labels` where known) or of a folder of PNG files; label -1: unknown.
-
-    Raises:
-        UserError: neither, or images that are not uint8 `[N, height, width, channels]`.
-    """
-    path = Path(path)
-    labels = None
-    if path.is_dir():
-        images = pictures.read_folder(path)
-    elif path.suffix == ".npz" and path.is_file():
-        with np.load(path) as archive:
-            images = archive["images"] if "images" in archive else np.zeros(0)
-            labels = archive["labels"].astype(np.int32) if "labels" in archive else None
-    else:
-        raise UserError(f"--images {path}: give an .npz that holds uint8 images, or a folder of PNGs")
-    if images.ndim != 4 or images.dtype != np.uint8:
-        shape = f"{images.dtype} {images.shape}"
-        raise UserError(f"--images {path}: images must be uint8 [N, height, width, channels], not {shape}")
-    return Split(images, np.full(len(images), data.UNPAIRED, np.int32) if labels is None else labels)

@@ -28,6 +28,11 @@ ENSEMBLE, CASES = 8, 500  # draws for each x, and how many x, of what needs seve
 SHOWN, DRAWS = 8, 4
 
 
+def condition(run: Run, real: Split, seed: int = 0) -> np.ndarray:
+    """What to sample for, given real images: their low resolution where the run starts from that, else their labels."""
+    return real.labels if run.model.degrade is None else low_resolution(run, real.images, seed)
+
+
 def low_resolution(run: Run, images: np.ndarray, seed: int = 0) -> np.ndarray:
     """x = A(Y) + σ ε of uint8 images `[N, height, width, channels]`: float32 `[N, *low_shape]`; ε by seed and row."""
     root = stream(seed, "low resolution")

@@ -11,13 +11,16 @@ slope between a real and a generated latent of it, this is a theorem and not an 
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from experiment_jax import metrics, passes, plots
+from experiment_jax import metrics, passes, plots, restoration
+from experiment_jax.data import Split
 from experiment_jax.errors import UserError
 from experiment_jax.judged import Bench
 from experiment_jax.run import Run
+from lsdm_jax.condition import phi as condition_features
 
 SAMPLES = 2000  # of each cloud: 32 MB for each matrix of distances, and exact transport between them in seconds
 
@@ -66,44 +69,46 @@ def lipschitz(real: Cloud, generated: Cloud) -> float:
     return float(np.max(np.divide(apart, between, out=np.zeros_like(apart), where=between > 0)))
 
 
-def joint_w1(x: np.ndarray, y: np.ndarray, labels: np.ndarray, beta: float) -> float:
-    """Exact W₁ of the joint laws of (label, x) and (label, y), cost ‖(βφ(l), x) − (βφ(l′), y)‖₂, φ = one-hot/√2.
+def joint_w1(x: np.ndarray, y: np.ndarray, phi: np.ndarray, beta: float) -> float:
+    """Exact W₁ of the joint laws of (condition, x) and (condition, y), cost ‖(βφ, x) − (βφ′, y)‖₂.
 
     Args:
         x: points `[n, d]`.
         y: points `[n, d]`.
-        labels: int `[n]`, of row i of both.
-        beta: distance between two classes; inf: classes never mix, Σ_l p(l) W₁(x | l, y | l).
+        phi: φ `[n, k]` of the condition of row i of both, see `lsdm_jax.condition.phi`.
+        beta: distance between two classes; inf: conditions never mix, Σ_c p(c) W₁(x | c, y | c).
     """
-    present, labels, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if np.isinf(beta):
-        return float(counts @ metrics.w1_per_class(x, labels, y, labels, len(present)) / len(labels))
-    condition = beta * np.eye(len(present))[labels] / np.sqrt(2.0)
-    return metrics.w1_exact(np.hstack([condition, x]), np.hstack([condition, y]))
+        present, strata, counts = np.unique(phi, axis=0, return_inverse=True, return_counts=True)
+        if len(present) == len(phi):  # an image each: its one x to its one y
+            return float(np.mean(np.linalg.norm(x - y, axis=1)))
+        return float(counts @ metrics.w1_per_class(x, strata, y, strata, len(present)) / len(phi))
+    return metrics.w1_exact(np.hstack([beta * phi, x]), np.hstack([beta * phi, y]))
 
 
-def measure(images: np.ndarray, real: Cloud, generated: Cloud, labels: np.ndarray, beta: float) -> Bound:
+def measure(images: np.ndarray, real: Cloud, generated: Cloud, phi: np.ndarray, beta: float) -> Bound:
     """The terms on one sample.
 
     Args:
         images: Y `[n, pixels]`, flat.
         real: E(Y) and D(E(Y)).
         generated: Z′ and D(Z′).
-        labels: X, int `[n]`, of row i of all of them.
+        phi: φ(X) `[n, k]`, of row i of all of them.
         beta: of the joint cost.
     """
     return Bound(
         reconstruction=float(np.mean(np.linalg.norm(images - real.decoded, axis=1))),
         lipschitz=lipschitz(real, generated),
-        w1_latent=joint_w1(real.latents, generated.latents, labels, beta),
-        w1_image=joint_w1(images, generated.decoded, labels, beta),
+        w1_latent=joint_w1(real.latents, generated.latents, phi, beta),
+        w1_image=joint_w1(images, generated.decoded, phi, beta),
     )
 
 
-def of_run(run: Run, images: np.ndarray, labels: np.ndarray) -> Bound:
-    """The terms for uint8 images `[n, height, width, channels]` and as many samples of their labels int32 `[n]`.
+def of_run(run: Run, chosen: Split) -> Bound:
+    """The terms for real images and as many samples of their labels, or of their low resolution.
 
-    β is that of the run's own matching, ∞ for a run that has none. Images are floats in [-1, 1], not rounded to bytes.
+    β is that of the run's own matching, ∞ for a run that has none. Images are floats in [-1, 1], not rounded to bytes,
+    and what the decoder makes of the latents alone: no sample is projected onto its condition.
 
     Raises:
         UserError: a run that does not encode, decode or sample.
@@ -115,17 +120,20 @@ def of_run(run: Run, images: np.ndarray, labels: np.ndarray) -> Bound:
     def cloud(latents: np.ndarray) -> Cloud:
         return Cloud(*(rows.reshape(len(rows), -1).astype(np.float64) for rows in (latents, decode(latents))))
 
-    generated, real = cloud(run.sample(labels).latents), cloud(run.encode(images))
+    condition = restoration.condition(run, chosen)
+    told = condition if run.model.degrade is None else run.over(run.model.embed)(condition)
+    generated, real = cloud(run.sample(condition).latents), cloud(run.encode(chosen.images))
     betas = [run.config[stage].beta for stage in run.config.stages if "beta" in run.config[stage]]
-    pixels = np.asarray(passes.to_float(images)).reshape(len(images), -1).astype(np.float64)
-    return measure(pixels, real, generated, labels, betas[-1] if betas else float("inf"))
+    pixels = np.asarray(passes.to_float(chosen.images)).reshape(len(chosen), -1).astype(np.float64)
+    phi = np.asarray(condition_features(jnp.asarray(told), run.dataset.num_classes), np.float64)
+    return measure(pixels, real, generated, phi, betas[-1] if betas else float("inf"))
 
 
 def evidence(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """The bound on SAMPLES of the bench's real images, or all if fewer: `bound_…`, and the picture `bound`."""
     count = min(SAMPLES, len(bench.reference.images))
     chosen = bench.reference.take(np.random.default_rng(0).permutation(len(bench.reference.images))[:count])
-    bound = of_run(run, chosen.images, chosen.labels)
+    bound = of_run(run, chosen)
     measured = {**bound._asdict(), "right": bound.right, "samples": count}
     return {f"bound_{name}": value for name, value in measured.items()}, {"bound": _plot(bound)}
 

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiment_jax import checkpoints, judged, pictures, run_directory
+from experiment_jax import checkpoints, judged, pictures, restoration, run_directory
 from experiment_jax.errors import UserError
 from experiment_jax.run import Run, load_run
 from experiment_jax.sweep import page
@@ -141,10 +141,14 @@ def _fits(metrics: Mapping[str, Any], default: str, *, protocol: str | None, num
 def row_picture(run: Run) -> np.ndarray:
     """One row of images of a run, drawn from the same keys as that of every other run of its seed.
 
-    Two samples of each of the first ten classes; of a run that does not sample, reconstructions under their originals.
+    Two samples of each of the first ten classes, or of each of the first ten low-resolution test images; of a run that
+    does not sample, reconstructions under their originals.
     """
     if run.model.sample is None:
         originals = run.test.images[:20]
         return pictures.grid(pictures.alternate(originals, run.decode(run.encode(originals)), 20))
-    labels = np.repeat(np.arange(min(run.dataset.num_classes, 10), dtype=np.int32), 2)
-    return pictures.grid(run.sample(labels).images[None])
+    if run.model.degrade is None:
+        condition = np.arange(min(run.dataset.num_classes, 10), dtype=np.int32)
+    else:
+        condition = restoration.low_resolution(run, run.test.images[:10])
+    return pictures.grid(run.sample(np.repeat(condition, 2, axis=0)).images[None])

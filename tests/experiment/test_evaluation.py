@@ -21,7 +21,8 @@ from experiment_jax import (
     run_directory,
     train,
 )
-from experiment_jax.evaluation import evaluate_images, read_images
+from experiment_jax.evaluation import evaluate_images
+from experiment_jax.sample_files import read_images
 
 SAMPLED = {"fd_gen", "fd_gen_vs_recon", "accuracy_gen", "kid_gen", "spread", "w1_latent", "nfe", "num_samples"}
 

@@ -19,6 +19,7 @@ from lsdm_jax.bound import Cloud
 ROUNDING = 1e-5  # relative, of images that were decoded in float32
 N, LATENT, PIXELS = 33, 3, 7
 LABELS = np.repeat([0, 2, 3], [16, 12, 5])  # shares that differ, and a class that has none
+PHI = np.eye(4)[LABELS] / np.sqrt(2.0)
 
 
 def linear(a):
@@ -38,17 +39,25 @@ def isometry(seed=0):
 def test_a_finite_beta_is_transport_with_classes_so_far_apart(beta):
     x, y = points(0), points(1, 0.5)
     cost = np.sqrt(cdist(x, y) ** 2 + (beta * (LABELS[:, None] != LABELS[None])) ** 2)
-    np.testing.assert_allclose(bound.joint_w1(x, y, LABELS, beta), ot.emd2([], [], cost), rtol=1e-9)
+    np.testing.assert_allclose(bound.joint_w1(x, y, PHI, beta), ot.emd2([], [], cost), rtol=1e-9)
 
 
 def test_an_infinite_beta_weighs_the_classes_by_their_shares_and_is_the_limit():
     x, y = points(0), points(1, 0.5)
     each = [ot.emd2([], [], cdist(x[label == LABELS], y[label == LABELS])) for label in (0, 2, 3)]
-    limit = bound.joint_w1(x, y, LABELS, np.inf)
+    limit = bound.joint_w1(x, y, PHI, np.inf)
     np.testing.assert_allclose(limit, np.dot([16, 12, 5], each) / N, rtol=1e-9)
-    values = [bound.joint_w1(x, y, LABELS, beta) for beta in (0.0, 1.0, 3.0, 100.0)]
+    values = [bound.joint_w1(x, y, PHI, beta) for beta in (0.0, 1.0, 3.0, 100.0)]
     assert np.all(np.diff(values) >= -1e-12) and values[0] < limit
     np.testing.assert_allclose(values[-1], limit, rtol=1e-9)
+
+
+def test_conditions_that_are_all_different_never_mix_at_an_infinite_beta():
+    x, y = points(0), points(1, 0.5)
+    own = points(2) * 1e-3
+    paired = np.mean(np.linalg.norm(x - y, axis=1))
+    np.testing.assert_allclose(bound.joint_w1(x, y, own, np.inf), paired, rtol=1e-12)
+    np.testing.assert_allclose(bound.joint_w1(x, y, own, 1e7), paired, rtol=1e-6)
 
 
 def test_the_slope_of_a_linear_decoder_is_its_largest_singular_value_where_latents_lie_along_it():
@@ -74,7 +83,7 @@ def test_the_inequality_holds_for_planted_decoders(seed, steepness, error, shift
     real, generated = linear(a)(points(seed)), linear(a)(points(seed + 1, shift))
     noise = points(seed + 2, size=PIXELS)
     noise *= error / np.linalg.norm(noise, axis=1, keepdims=True)
-    found = bound.measure(real.decoded + noise, real, generated, LABELS, beta)
+    found = bound.measure(real.decoded + noise, real, generated, PHI, beta)
     np.testing.assert_allclose(found.reconstruction, error, atol=1e-12)
     assert found.lipschitz <= steepness * (1 + 1e-9)
     assert found.w1_image <= found.right * (1 + 1e-9)
@@ -84,7 +93,7 @@ def test_the_inequality_holds_for_planted_decoders(seed, steepness, error, shift
 def test_the_inequality_is_an_equality_for_a_multiple_of_an_isometry(factor):
     decode = linear(factor * isometry())
     real, generated = decode(points(0)), decode(points(1, 0.5))
-    found = bound.measure(real.decoded, real, generated, LABELS, np.inf)
+    found = bound.measure(real.decoded, real, generated, PHI, np.inf)
     np.testing.assert_allclose(found.lipschitz, factor, rtol=1e-9)
     np.testing.assert_allclose(found.w1_image, factor * found.w1_latent, rtol=1e-9)
     np.testing.assert_allclose(found.right, max(1.0, factor) * found.w1_latent, rtol=1e-9)

@@ -1,6 +1,7 @@
 """Whole runs of super-resolution on digits, and what a person can get wrong."""
 
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,8 @@ from PIL import Image
 from experiment_jax import load_config, load_run, train
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Model
-from lsdm_jax import matching, regression
+from experiment_jax.sweep.evaluation import row_picture
+from lsdm_jax import bound, matching, regression
 
 SMALL = {
     "data.validation": 20,
@@ -164,6 +166,15 @@ def test_a_run_of_labels_enlarges_nothing(script, finished, tmp_path):
     status, _, error = script("eval.py", "--workdir", finished[1], "--input", source, "--output", tmp_path / "o.png")
     assert status == 2 and "enlarges no images" in error
     assert script("eval.py", "--workdir", finished[1], "--input", source)[0] == 2
+
+
+def test_the_bound_holds_with_images_for_conditions(trained):
+    found = bound.evidence(trained, SimpleNamespace(reference=trained.test))[0]
+    assert 0 < found["bound_w1_image"] <= found["bound_right"] * (1 + 1e-5)
+
+
+def test_a_sweep_shows_what_was_found_from_the_same_images(trained):
+    assert row_picture(trained).shape == (32 + 4, 20 * (32 + 2) + 2, 3)
 
 
 def section(**own):
