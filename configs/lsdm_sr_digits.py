@@ -8,7 +8,7 @@ from lsdm_jax import sections
 
 
 def get_config():
-    config = experiment("lsdm", "digits", stages=("degradation", "representation", "regression", "matching"))
+    config = experiment("lsdm", "digits", stages=("representation", "degradation", "regression", "matching"))
     config.judge = "configs/judge_digits.py"
     config.data.validation = 100
     config.evaluation.protocol = "test_450"

@@ -8,7 +8,7 @@ from lsdm_jax import sections
 
 
 def get_config():
-    stages = ("degradation", "perceptual", "representation", "regression", "matching")
+    stages = ("perceptual", "representation", "degradation", "regression", "matching")
     config = experiment("lsdm", "faces64", stages=stages)
     config.judge = "configs/judge_faces64.py"
     config.data.flips = True

@@ -8,7 +8,7 @@ from lsdm_jax import sections
 
 
 def get_config():
-    stages = ("degradation", "perceptual", "representation", "regression", "matching")
+    stages = ("perceptual", "representation", "degradation", "regression", "matching")
     config = experiment("lsdm", "fashion_mnist", stages=stages)
     config.judge = "configs/judge_fashion_mnist.py"
     config.degradation = sections.degradation(factor=4)
