@@ -15,6 +15,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from experiment_jax.streamed import CHUNK, Images, slices
+
 PyTree = Any
 
 
@@ -145,9 +147,10 @@ def digest(tree: PyTree) -> str:
     """Twelve hexadecimal digits that identify the names, shapes, types and values of a pytree."""
     sha = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = np.asarray(leaf)
+        array = leaf if isinstance(leaf, Images) else np.asarray(leaf)
         sha.update(f"{jax.tree_util.keystr(path)}{array.shape}{array.dtype}".encode())
-        sha.update(np.ascontiguousarray(array).tobytes())
+        for part in slices(array, CHUNK) if isinstance(array, Images) else (array,):
+            sha.update(np.ascontiguousarray(part).tobytes())
     return sha.hexdigest()[:12]
 
 

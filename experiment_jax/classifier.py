@@ -1,6 +1,7 @@
 """What neutral classifiers share: features of a network, a linear head, cross-entropy on shifted images."""
 
 import dataclasses
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, train_state
+from experiment_jax import optimiser, parallel, train_state
 from experiment_jax.data import View
 from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
 from experiment_jax.train_state import TrainState
@@ -55,7 +56,7 @@ class Classifier:
 
     def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         shift_key, dropout_key = jax.random.split(key)
-        images = shifted(batch["images"], self.config.shift, shift_key)
+        images = shifted(batch["images"], self.config.shift, shift_key, self.context.axis_name)
         targets = jax.nn.one_hot(batch["labels"], self.context.num_classes)
         targets = optax.smooth_labels(targets, self.config.label_smoothing)
 
@@ -83,12 +84,16 @@ class Classifier:
         return self.head.apply({"params": params[self.context.name]["params"]["head"]}, latents)
 
 
-def shifted(images: jax.Array, shift: int, key: jax.Array) -> jax.Array:
-    """Each image `[batch, height, width, channels]` moved by up to `shift` pixels either way, its edges repeated."""
+def shifted(images: jax.Array, shift: int, key: jax.Array, axis_name: str | None = None) -> jax.Array:
+    """Each image `[batch, height, width, channels]` moved by up to `shift` pixels either way, its edges repeated.
+
+    `axis_name` is that of the stage's context.
+    """
     if not shift:
         return images
     height, width, channels = images.shape[1:]
     padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
-    offsets = jax.random.randint(key, (len(images), 2), 0, 2 * shift + 1)
+    moves = partial(jax.random.randint, minval=0, maxval=2 * shift + 1)
+    offsets = parallel.draw(moves, key, (len(images), 2), axis_name)
     crop = jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), (height, width, channels)))
     return crop(padded, offsets)

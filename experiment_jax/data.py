@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.errors import UserError
 from experiment_jax.sources import Split, choose, members, read
+from experiment_jax.streamed import Images
 
 UNPAIRED = -1
 
@@ -52,11 +53,11 @@ class View:
     """What one stage sees.
 
     Attributes:
-        images: uint8 `[N, height, width, channels]`.
+        images: uint8 `[N, height, width, channels]`, in memory or on disk.
         labels: int32 `[N]`, -1 where one may not be used, or None where the stage may not see any.
     """
 
-    images: np.ndarray
+    images: np.ndarray | Images
     labels: np.ndarray | None
 
     def __len__(self) -> int:
@@ -78,6 +79,7 @@ def load(config: ConfigDict, seed: int) -> Dataset:
     held_out = _balanced(train.labels, config.validation, classes, seed, "data.validation", leave=1)
     rest = np.setdiff1d(np.arange(len(train)), held_out)
     validation, train = train.take(held_out), train.take(rest)
+    validation = Split(np.asarray(validation.images), validation.labels)  # few, and looked at again and again
     sources = train.labels.copy() if len(members(config.name)) > 1 else None
     if config.paired is not None:
         paired = choose_paired(train.labels, config.paired, classes, seed)
@@ -144,7 +146,7 @@ def view(dataset: Dataset, name: str) -> View:
         return View(dataset.validation.images, dataset.validation.labels)
     sets = () if dataset.sources is None else dataset.class_names
     if name in sets:
-        return View(dataset.train.images[dataset.sources == sets.index(name)], None)
+        return View(dataset.train.images.take(np.flatnonzero(dataset.sources == sets.index(name)), axis=0), None)
     more = f", {', '.join(sets)} (that set's images without labels)" if sets else ""
     raise UserError(
         f"view={name}: choose all (images without labels), paired (images with labels), partly (all, with the labels "

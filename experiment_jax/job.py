@@ -61,6 +61,7 @@ class Job:
         seed: of the run.
         flips: mirror training images left to right, half of the time.
         mesh: the devices.
+        axis_name: the mapped axis under pmap, as the stage's context has it; None under jit.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Job:
     seed: int
     flips: bool
     mesh: Mesh
+    axis_name: str | None = None
 
     @property
     def key(self) -> jax.Array:

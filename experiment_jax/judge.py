@@ -57,7 +57,15 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     Args:
         config: widths, convolutions, features, dropout, shift, label_smoothing, optimiser, ema_decay.
         context: see `Context`.
+
+    Raises:
+        UserError: dropout under pmap.
     """
+    if context.axis_name is not None and config.dropout:
+        raise UserError(
+            f"{context.name}.dropout={config.dropout}: under pmap each device would drop what it likes; "
+            f"type --config.parallel=jit"
+        )
     network = Features(config.widths, config.convolutions, config.features, config.dropout)
     return classifier.stage(network, config.features, config, context)
 

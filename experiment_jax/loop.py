@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from experiment_jax import pmapped
 from experiment_jax import program as programs
 from experiment_jax.checkpoints import Checkpoints
 from experiment_jax.errors import UserError
@@ -59,9 +60,9 @@ def train(job: Job, upstream: Upstream, workdir: Path, watch: Watch) -> tuple[Py
         UserError: the loss is not finite.
         Stopped: SIGINT or SIGTERM arrived; the state is saved.
     """
-    program = programs.single(job, upstream)
+    program = (programs if job.axis_name is None else pmapped).single(job, upstream)
     if not plan(job.section, len(job.view)).total:
-        return program.initial(), 0
+        return program.split(program.initial())[0], 0
     [outcome] = train_all(program, [desk(workdir, watch, upstream)])
     if isinstance(outcome, UserError):
         raise outcome

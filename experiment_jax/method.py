@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from experiment_jax import config as configs
-from experiment_jax import data
+from experiment_jax import data, parallel
 from experiment_jax.data import UNPAIRED, Dataset, View
 from experiment_jax.errors import UserError
 from experiment_jax.job import Job, plan
@@ -38,7 +38,7 @@ def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
     labels = dataset.train.labels[dataset.train.labels != UNPAIRED]
     counts = np.bincount(labels, minlength=dataset.num_classes)
     weights = counts.astype(np.float32) / max(len(labels), 1)
-    model, parts = Model(), []
+    model, parts, axis_name = Model(), [], parallel.axis_name(config.parallel)
     for name in config.stages:
         if "build" not in (config.get(name) or {}):
             known = ", ".join(
@@ -48,7 +48,9 @@ def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
         section = config[name]
         view = data.view(dataset, section.view)
         total = plan(section, len(view)).total
-        context = Context(name, dataset.image_shape, dataset.num_classes, weights, total, model, class_counts=counts)
+        context = Context(
+            name, dataset.image_shape, dataset.num_classes, weights, total, model, axis_name, class_counts=counts
+        )
         stage = configs.resolve(section.build)(section, context)
         if stage.update is None and total:
             raise UserError(f"{name}: has nothing to train; type --config.{name}.steps=0")
@@ -59,4 +61,5 @@ def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
 
 def job(part: Part, config: ConfigDict, mesh: Mesh) -> Job:
     """What the loop needs to train `part`."""
-    return Job(part.name, part.stage, part.view, part.section, config.seed, config.data.flips, mesh)
+    axis_name = part.context.axis_name
+    return Job(part.name, part.stage, part.view, part.section, config.seed, config.data.flips, mesh, axis_name)

@@ -1,10 +1,12 @@
-"""Devices: the mesh, where arrays lie on it, and the two helpers that stages use.
+"""Devices: the mesh, where arrays lie on it, and the three helpers that stages use.
 
-Under `jit` over a mesh (the default) a stage sees the global batch and both helpers do nothing. Under `pmap` or
-`shard_map` each device sees its part, and the stage's `axis_name` names the axis that they reduce over.
+Under `jit` over a mesh (the default) a stage sees the global batch and the helpers do nothing. Under `pmap` each device
+sees its part, and the stage's `axis_name` names the axis that they reduce over: `gather` and `mean` what is computed of
+the batch, `draw` what is random for each of its rows, so that a row meets the same numbers on any device.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -31,10 +33,27 @@ def sharded(mesh: Mesh, axis: int = 0) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, BATCH_AXIS))
 
 
-def check_divisible(batch_size: int, mesh: Mesh, setting: str) -> None:
-    """Raises UserError unless the devices share `batch_size` evenly."""
+def axis_name(choice: str) -> str | None:
+    """What the config calls `parallel` as the name of the mapped axis: None under "jit".
+
+    Raises:
+        UserError: neither "jit" nor "pmap", or "pmap" with several processes.
+    """
+    if choice not in ("jit", "pmap"):
+        raise UserError(f"parallel={choice}: choose jit or pmap")
+    if choice == "pmap" and jax.process_count() > 1:
+        raise UserError(
+            f"parallel=pmap: serves the devices of one process, not of {jax.process_count()}; "
+            f"type --config.parallel=jit"
+        )
+    return BATCH_AXIS if choice == "pmap" else None
+
+
+def check_divisible(batch_size: int, mesh: Mesh, setting: str, strata: int = 1) -> None:
+    """Raises UserError unless the devices share `batch_size` evenly; what it advises `strata` classes share too."""
     if batch_size % mesh.size:
-        nearest = max(round(batch_size / mesh.size), 1) * mesh.size
+        unit = math.lcm(mesh.size, strata)
+        nearest = max(round(batch_size / unit), 1) * unit
         raise UserError(
             f"{setting}={batch_size}: {mesh.size} devices cannot share it; type --config.{setting}={nearest}"
         )
@@ -50,3 +69,26 @@ def gather(tree: Any, axis_name: str | None) -> Any:
 def mean(tree: Any, axis_name: str | None) -> Any:
     """Each leaf's mean over the devices; `tree` itself where there is no axis."""
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+
+def draw(
+    sampler: Callable[[jax.Array, tuple[int, ...]], jax.Array],
+    key: jax.Array,
+    shape: Sequence[int],
+    axis_name: str | None,
+) -> jax.Array:
+    """`sampler(key, shape)` of a batch; under an axis this device's rows of what is drawn for the global batch.
+
+    Every device draws it all, which costs less than sending it, and keeps the rows that it would have under `jit`.
+
+    Args:
+        sampler: (key, shape) -> array of that shape, such as `jax.random.normal`.
+        key: the same on all devices.
+        shape: what this device needs, `[its part of the batch, …]`.
+        axis_name: see `gather`.
+    """
+    if axis_name is None:
+        return sampler(key, tuple(shape))
+    rows, *rest = shape
+    whole = sampler(key, (rows * jax.lax.axis_size(axis_name), *rest))
+    return jax.lax.dynamic_slice_in_dim(whole, rows * jax.lax.axis_index(axis_name), rows)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiment_jax.streamed import slices
+
 PyTree = Any
 
 
@@ -28,14 +30,13 @@ def over(function: Callable[..., PyTree], *arrays: Any, batch_size: int) -> PyTr
 
     Args:
         function: a compiled function of batches, row by row.
-        arrays: of the same first dimension.
+        arrays: of the same first dimension; images may be on disk (`experiment_jax.streamed`).
         batch_size: rows a call; a smaller set is one batch of its own size.
     """
     total = len(arrays[0])
     batch_size = min(batch_size, total)
     results = []
-    for start in range(0, total, batch_size):
-        rows = [array[start : start + batch_size] for array in arrays]
+    for rows in zip(*(slices(array, batch_size) for array in arrays), strict=True):
         count = len(rows[0])
         padded = [_pad(row, batch_size) for row in rows]
         results.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf[:count]), function(*padded)))

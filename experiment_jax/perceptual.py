@@ -6,6 +6,7 @@ with many labels and with few. They are never the judge's, whose verdict would t
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import dm_pix as pix
 import flax.linen as nn
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, train_state
+from experiment_jax import optimiser, parallel, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Stage, Upstream
 
@@ -71,7 +72,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         return train_state.create({"features": params, "head": head.init(second, pooled)["params"]}, descent)
 
     def update(state: train_state.TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
-        turns = jax.random.randint(key, (len(batch["images"]),), 0, 4)
+        quarters = partial(jax.random.randint, minval=0, maxval=4)
+        turns = parallel.draw(quarters, key, (len(batch["images"]),), context.axis_name)
         images = turned(batch["images"], turns)
 
         def loss(params, statistics):

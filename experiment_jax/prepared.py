@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,22 @@ from experiment_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """One split of one set, opened; what is read, is read a range at a time.
+    """One split of one set, opened; what is read, is read some examples at a time.
 
     Attributes:
         name: as it was given.
         count: of its examples.
         class_names: () where it has no labels, or where they do not matter.
-        rows: the examples of a range, dictionaries with an `image` uint8 `[height, width, channels]` and a `label`.
+        rows: the examples at some indices, dictionaries with an `image` uint8 `[height, width, channels]` and a
+            `label`.
+        labels: the labels at some indices; no image is decoded for them.
     """
 
     name: str
     count: int
     class_names: tuple[str, ...]
-    rows: Callable[[range], list[dict[str, Any]]]
+    rows: Callable[[Sequence[int]], list[dict[str, Any]]]
+    labels: Callable[[Sequence[int]], list[int]]
 
 
 def root() -> str:
@@ -72,10 +75,18 @@ def source(name: str, split: str, root: str, labelled: bool) -> Source:
             f"data.name={name}: is prepared as {builder.info.file_format.value}, which cannot be read at random; "
             f"type: {_prepare(name)}"
         )
+    decoders = {"image": tfds.decode.SkipDecoding()}
     rows = _reading(name, lambda: builder.as_data_source(split)).__getitems__
+    bare = _reading(name, lambda: builder.as_data_source(split, decoders=decoders)).__getitems__
     names = tuple(features["label"].names) if labelled else ()
     count = builder.info.splits[split].num_examples
-    return Source(name, count, names, lambda span: _reading(name, lambda: rows(span)))
+    return Source(
+        name,
+        count,
+        names,
+        lambda index: _reading(name, lambda: rows(index)),
+        lambda index: [row["label"] for row in _reading(name, lambda: bare(index))],
+    )
 
 
 def _builder(tfds: Any, name: str, root: str) -> Any:

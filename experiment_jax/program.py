@@ -1,7 +1,8 @@
 """The compiled side of a training: the state before the first step, and the program of one dispatch.
 
 The order of a step: the indices of the batch (host, a pure function of seed and step), then the gather, the flips and
-the stage's update (device, one compiled program).
+the stage's update (device, one compiled program). Of images that are not resident the host gathers the batch, while the
+device computes the one before.
 """
 
 import dataclasses
@@ -13,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiment_jax import order, parallel, passes
-from experiment_jax.job import Job
+from experiment_jax.job import Job, plan
 from experiment_jax.stage import Batch, PyTree, Upstream
+from experiment_jax.streamed import Feed, Images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,20 +41,20 @@ class Program:
 
 
 def single(job: Job, upstream: Upstream) -> Program:
-    """The program of one job; its table is computed and put on the devices at the first step."""
-    everywhere = parallel.replicated(job.mesh)
+    """The program of one job; what its batches come from is made at the first step."""
+    everywhere, shared = parallel.replicated(job.mesh), parallel.sharded(job.mesh, 1)
     upstream = jax.device_put(dict(upstream), everywhere)
     job = job.relabelled(upstream)
     compiled = jax.jit(
         lambda *arguments: dispatch(job, *arguments), donate_argnums=0, out_shardings=(everywhere, everywhere)
     )
-    data: list[Any] = []
+    batches: list[Batches] = []
 
     def advance(state: PyTree, step: int) -> tuple[PyTree, Mapping[str, jax.Array]]:
-        if not data:
-            data.append(jax.device_put(table(job, upstream), everywhere))
-        index = jax.device_put(indices(job, step), parallel.sharded(job.mesh, 1))
-        return compiled(state, job.key, index, np.int32(step), data[0], upstream)
+        if not batches:
+            batches.append(Batches(job, upstream, lambda picked: jax.device_put(picked, shared)))
+        picked, table = batches[0](step)
+        return compiled(state, picked, job.key, np.int32(step), table, upstream)
 
     return Program(
         jobs=[job],
@@ -85,6 +87,41 @@ def indices(job: Job, step: int) -> np.ndarray:
     )
 
 
+class Batches:
+    """What the dispatches of a job take from the data, what `dispatch` calls `picked` and `table`."""
+
+    def __init__(self, job: Job, upstream: Upstream, put: Callable[[PyTree], PyTree]) -> None:
+        """
+        Args:
+            job: the training.
+            upstream: the frozen stages before it, on the devices.
+            put: arrays `[steps a dispatch, batch, …]` on the host -> on the devices, each with its part of a batch.
+        """
+        if is_streamed(job):
+            total = plan(job.section, len(job.view)).total
+            self._pick = Feed(lambda step: rows(job, step), put, total, job.section.steps_per_dispatch)
+            self._table = None
+        else:
+            self._pick = lambda step: put(indices(job, step))
+            self._table = jax.device_put(table(job, upstream), parallel.replicated(job.mesh))
+
+    def __call__(self, step: int) -> tuple[PyTree, Any]:
+        """What the dispatch that begins at `step` picks, and the table that it picks from."""
+        return self._pick(step), self._table
+
+
+def is_streamed(job: Job) -> bool:
+    """Whether batches are read from disk: the images are, and the stage sees them and not what is computed of them."""
+    return isinstance(job.view.images, Images) and job.stage.inputs is None
+
+
+def rows(job: Job, step: int) -> dict[str, np.ndarray]:
+    """The images uint8 and labels of the dispatch that begins at `step`, `[steps a dispatch, batch, …]`, read now."""
+    index = indices(job, step)
+    labels = {} if job.view.labels is None else {"labels": job.view.labels[index]}
+    return {"images": job.view.images[index], **labels}
+
+
 def table(job: Job, upstream: Upstream) -> dict[str, Any]:
     """All that batches are gathered from: leaves `[variants, N, …]`, the second variant being the mirrored images.
 
@@ -94,34 +131,49 @@ def table(job: Job, upstream: Upstream) -> dict[str, Any]:
     if job.stage.inputs is None:
         return {"rows": {"images": images[None]}, **labels}
     inputs = jax.jit(lambda batch: job.stage.inputs(passes.to_float(batch), upstream))
-    variants = [images, images[:, :, ::-1]] if job.flips else [images]
-    rows = [passes.over(inputs, variant, batch_size=500) for variant in variants]
+    variants = [inputs, lambda batch: inputs(batch[:, :, ::-1])] if job.flips else [inputs]
+    rows = [passes.over(variant, images, batch_size=500) for variant in variants]
     return {"rows": jax.tree.map(lambda *leaves: np.stack(leaves), *rows), **labels}
 
 
 def dispatch(
-    job: Job, state: PyTree, root: jax.Array, indices: jax.Array, step: jax.Array, table: Any, upstream: Upstream
+    job: Job, state: PyTree, picked: PyTree, root: jax.Array, step: jax.Array, table: Any, upstream: Upstream
 ) -> tuple[PyTree, Mapping[str, jax.Array]]:
-    """As many steps of a job as `indices` `[steps, batch]` has rows, and their metrics averaged; to be compiled."""
+    """As many steps of a job as `picked` has, and their metrics averaged; to be compiled.
+
+    Args:
+        job: the training.
+        state: before the first of the steps.
+        picked: indices int32 `[steps, batch]` into the table or, where that is None, the `rows` themselves.
+        root: of the job's random streams.
+        step: the number of the first.
+        table: see `table`.
+        upstream: the frozen stages before it.
+    """
     flip_key, update_key = jax.random.fold_in(root, 1), jax.random.fold_in(root, 2)
 
-    def one(state: PyTree, step: jax.Array, index: jax.Array) -> tuple[PyTree, Mapping[str, jax.Array]]:
-        batch = _gather(job, table, index, jax.random.fold_in(flip_key, step))
+    def one(state: PyTree, step: jax.Array, picked: PyTree) -> tuple[PyTree, Mapping[str, jax.Array]]:
+        batch = _batch(job, table, picked, jax.random.fold_in(flip_key, step))
         return job.stage.update(state, batch, jax.random.fold_in(update_key, step), upstream)
 
-    if len(indices) == 1:
-        return one(state, step, indices[0])
-    steps = step + jnp.arange(len(indices), dtype=jnp.int32)
-    state, metrics = jax.lax.scan(lambda state, at: one(state, *at), state, (steps, indices))
+    count = len(jax.tree.leaves(picked)[0])
+    if count == 1:
+        return one(state, step, jax.tree.map(lambda leaf: leaf[0], picked))
+    steps = step + jnp.arange(count, dtype=jnp.int32)
+    state, metrics = jax.lax.scan(lambda state, at: one(state, *at), state, (steps, picked))
     return state, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), metrics)
 
 
-def _gather(job: Job, table: dict[str, Any], index: jax.Array, key: jax.Array) -> Batch:
-    """The batch at `index`, with flips."""
-    mirrored = jax.random.bernoulli(key, 0.5 if job.flips else 0.0, index.shape)
+def _batch(job: Job, table: dict[str, Any] | None, picked: PyTree, key: jax.Array) -> Batch:
+    """The batch of one step, with flips."""
+    toss = lambda key, shape: jax.random.bernoulli(key, 0.5 if job.flips else 0.0, shape)  # noqa: E731
+    mirrored = parallel.draw(toss, key, jax.tree.leaves(picked)[0].shape[:1], job.axis_name)
     if job.stage.inputs is None:
-        images = passes.to_float(table["rows"]["images"][0, index])
+        pixels = picked["images"] if table is None else table["rows"]["images"][0, picked]
+        images = passes.to_float(pixels)
         batch = {"images": jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)}
     else:
-        batch = jax.tree.map(lambda leaf: leaf[mirrored.astype(jnp.int32), index], table["rows"])
-    return {**batch, "labels": table["labels"][index]} if "labels" in table else batch
+        batch = jax.tree.map(lambda leaf: leaf[mirrored.astype(jnp.int32), picked], table["rows"])
+    if job.view.labels is None:
+        return batch
+    return {**batch, "labels": picked["labels"] if table is None else table["labels"][picked]}

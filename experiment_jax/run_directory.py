@@ -23,6 +23,7 @@ BOOKKEEPING = (
     "profile",
 )
 EVALUATION = ("judge", "witnesses", "evaluation")  # what a training does not depend on
+MACHINE = ("parallel", "data.resident")  # how it is computed, not what
 # Settings that came when judges were cached already: at None, which is what they did before, no fingerprint knows them.
 LATER = ("data.crop", "data.size", "data.unpaired")
 
@@ -30,8 +31,8 @@ LATER = ("data.crop", "data.size", "data.unpaired")
 def check(workdir: Path, config: ConfigDict) -> list[str]:
     """What differs between the run in `workdir` and `config`, as lines for the log; [] for a new directory.
 
-    The length of the last stage, the logging and keeping policies, the judge, the witnesses and the evaluation may
-    change.
+    The length of the last stage, the logging and keeping policies, the judge, the witnesses, the evaluation and how it
+    is computed may change.
 
     Raises:
         UserError: anything else differs, or the directory holds something that is not a run.
@@ -58,7 +59,7 @@ def check(workdir: Path, config: ConfigDict) -> list[str]:
 
 def _may_change(key: str, last_stage: str) -> bool:
     section, _, name = key.partition(".")
-    return section in EVALUATION or name in BOOKKEEPING or (section == last_stage and name in LENGTHS)
+    return section in EVALUATION or name in BOOKKEEPING or key in MACHINE or (section == last_stage and name in LENGTHS)
 
 
 def fingerprint(config: ConfigDict) -> str:
@@ -71,6 +72,7 @@ def fingerprint(config: ConfigDict) -> str:
         for key, value in configs.flat(config).items()
         if key.partition(".")[0] not in EVALUATION
         and key.rpartition(".")[2] not in BOOKKEEPING
+        and key not in MACHINE
         and not (key in LATER and value is None)
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]

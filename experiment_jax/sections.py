@@ -31,8 +31,10 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
                 unpaired=optional(int),  # images kept of those whose label may not be used; None: all
                 validation=0,  # images cut from train, balanced over classes, to watch the training by; never test
                 flips=False,  # mirror training images left to right, half of the time
+                resident="auto",  # "true": images in memory; "false": read when needed; "auto": by whether they are few
             ),
             stages=stages,
+            parallel="jit",  # over several devices: "jit", or "pmap" on those of one process; the same numbers
             judge="",  # config of the neutral classifier that evaluation trusts
             witnesses=(),  # configs of further classifiers, which evaluation asks for accuracies only
             evaluation=dict(

@@ -1,10 +1,13 @@
 """Reading data sets as uint8 arrays: scikit-learn's digits and prepared TFDS sets, cropped, resized and joined.
 
-Raw images are held a chunk at a time, so that a large set costs the memory of its cropped and resized images only.
+Raw images are held a chunk at a time, so that a large set costs the memory of its cropped and resized images only; and
+one that is not resident costs the memory of its labels.
 """
 
 import dataclasses
 import functools
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -13,22 +16,25 @@ from PIL import Image
 from experiment_jax import prepared
 from experiment_jax.errors import UserError
 from experiment_jax.prepared import Source
+from experiment_jax.streamed import Images
 
 CHUNK = 1024  # raw images held at once
+RESIDENT = ("auto", "true", "false")
+LARGEST = 2 * 1024**3  # bytes of images that "auto" holds in memory, and on the device in training
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
     """Images uint8 `[N, height, width, channels]` and labels int32 `[N]`; -1 stands for a label that is not given."""
 
-    images: np.ndarray
+    images: np.ndarray | Images
     labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: np.ndarray) -> "Split":
-        return Split(self.images[index], self.labels[index])
+        return Split(self.images.take(index, axis=0), self.labels[index])
 
 
 def read(config: ConfigDict, split: str) -> tuple[Split, tuple[str, ...]]:
@@ -37,13 +43,16 @@ def read(config: ConfigDict, split: str) -> tuple[Split, tuple[str, ...]]:
     Args:
         config: the data section. `name` is "digits", a TFDS name, or the path of a prepared TFDS directory, or several
             of these joined with "+": then each is one class, called as the set is, and labels of its own are ignored.
-            `crop` and `size`: see `fit`.
+            `crop` and `size`: see `fit`. `resident`: whether images are read now, and held in memory, or when they
+            are asked for (`experiment_jax.streamed`); "auto": those of up to LARGEST bytes are.
         split: "train" or "test".
 
     Raises:
         UserError: a missing or unreadable set or split, or images that do not end up alike.
     """
-    return _read(config.name, split, prepared.root(), config.crop, config.size)
+    if config.resident not in RESIDENT:
+        raise UserError(f"data.resident={config.resident}: choose one of {', '.join(RESIDENT)}")
+    return _read(config.name, split, prepared.root(), config.crop, config.size, config.resident)
 
 
 def members(name: str) -> list[str]:
@@ -83,26 +92,49 @@ def choose(labels: np.ndarray, each: int, num_classes: int, seed: int) -> np.nda
 
 
 @functools.cache
-def _read(name: str, split: str, root: str, crop: int | None, size: int | None) -> tuple[Split, tuple[str, ...]]:
+def _read(
+    name: str, split: str, root: str, crop: int | None, size: int | None, resident: str
+) -> tuple[Split, tuple[str, ...]]:
     names, titles = _checked(name, crop, size)
     joined = len(names) > 1
     sources = [_digits(split) if each == "digits" else prepared.source(each, split, root, not joined) for each in names]
     shape = _common_shape(name, sources, crop, size)
-    total = sum(source.count for source in sources)
-    images, labels, at = np.empty((total, *shape), np.uint8), np.empty(total, np.int32), 0
+    titles = titles if joined else sources[0].class_names
+    count = sum(source.count for source in sources)
+    if resident == "false" or (resident == "auto" and count * math.prod(shape) > LARGEST):
+        images = Images(functools.partial(_scattered, sources, crop, size, shape), shape, np.arange(count))
+        return Split(images, _labels(sources)), titles
+    images, labels, at = np.empty((count, *shape), np.uint8), np.empty(count, np.int32), 0
     for number, source in enumerate(sources):
         for start in range(0, source.count, CHUNK):
-            chunk, own = _examples(source, range(start, min(start + CHUNK, source.count)), crop, size)
-            other = next((image.shape for image in chunk if image.shape != shape), None)
-            if other is not None:
-                raise UserError(
-                    f"data.name={source.name}: images must be of one size; it has {_text(shape)} and {_text(other)}; "
-                    f"type --config.data.size={min(*shape[:2], *other[:2])}"
-                )
+            chunk, own = _examples(source, range(start, min(start + CHUNK, source.count)), crop, size, shape)
             images[at : at + len(chunk)] = chunk
             labels[at : at + len(chunk)] = number if joined else own
             at += len(chunk)
-    return Split(images, labels), titles if joined else sources[0].class_names
+    return Split(images, labels), titles
+
+
+def _labels(sources: list[Source]) -> np.ndarray:
+    """Labels int32 `[N]` of a set or of joined ones, for which no image is decoded."""
+    if len(sources) > 1:
+        return np.repeat(np.arange(len(sources), dtype=np.int32), [source.count for source in sources])
+    [source] = sources
+    starts = range(0, source.count, CHUNK)
+    chunks = [source.labels(range(start, min(start + CHUNK, source.count))) for start in starts]
+    return np.concatenate([np.asarray(chunk, np.int32) for chunk in chunks])
+
+
+def _scattered(
+    sources: list[Source], crop: int | None, size: int | None, shape: tuple[int, int, int], index: np.ndarray
+) -> np.ndarray:
+    """Images uint8 `[n, …]` at int `[n]` of the whole: first those of the first source, then those of the next."""
+    images, first = np.empty((len(index), *shape), np.uint8), 0
+    for source in sources:
+        own = np.flatnonzero((first <= index) & (index < first + source.count))
+        if len(own):
+            images[own] = _examples(source, (index[own] - first).tolist(), crop, size, shape)[0]
+        first += source.count
+    return images
 
 
 def _checked(name: str, crop: int | None, size: int | None) -> tuple[list[str], tuple[str, ...]]:
@@ -117,8 +149,10 @@ def _checked(name: str, crop: int | None, size: int | None) -> tuple[list[str], 
     return names, titles
 
 
-def _examples(source: Source, index: range, crop: int | None, size: int | None) -> tuple[list[np.ndarray], list[int]]:
-    """Images, cropped and resized, and labels of a range of a source."""
+def _examples(
+    source: Source, index: Sequence[int], crop: int | None, size: int | None, shape: tuple[int, int, int] | None
+) -> tuple[list[np.ndarray], list[int]]:
+    """Images, cropped and resized, and labels of some examples of a source; of `shape`, where that is given."""
     rows = source.rows(index)
     for row in rows:
         fits = min(row["image"].shape[:2])
@@ -127,12 +161,19 @@ def _examples(source: Source, index: range, crop: int | None, size: int | None) 
                 f"data.crop={crop}: {prepared.title(source.name)} has images of {_text(row['image'].shape)}, which are "
                 f"smaller; type --config.data.crop={fits}"
             )
-    return [fit(row["image"], crop, size) for row in rows], [row.get("label", 0) for row in rows]
+    images = [fit(row["image"], crop, size) for row in rows]
+    other = next((image.shape for image in images if shape not in (None, image.shape)), None)
+    if other is not None:
+        raise UserError(
+            f"data.name={source.name}: images must be of one size; it has {_text(shape)} and {_text(other)}; "
+            f"type --config.data.size={min(*shape[:2], *other[:2])}"
+        )
+    return images, [row.get("label", 0) for row in rows]
 
 
 def _common_shape(name: str, sources: list[Source], crop: int | None, size: int | None) -> tuple[int, int, int]:
     """Of the first image of every set, looked at before any is read whole."""
-    shapes = [_examples(source, range(1), crop, size)[0][0].shape for source in sources]
+    shapes = [_examples(source, range(1), crop, size, None)[0][0].shape for source in sources]
     if len(set(shapes)) == 1:
         return shapes[0]
     found = ", ".join(
@@ -161,5 +202,9 @@ def _digits(split: str) -> Source:
     index = test if split == "test" else np.setdiff1d(np.arange(len(labels)), test)
     names = tuple(str(name) for name in bunch.target_names)
     return Source(
-        "digits", len(index), names, lambda span: [dict(image=images[i], label=labels[i]) for i in index[span]]
+        "digits",
+        len(index),
+        names,
+        lambda chosen: [dict(image=images[i], label=labels[i]) for i in index[chosen]],
+        lambda chosen: labels[index[chosen]].tolist(),
     )

@@ -158,7 +158,7 @@ def prepare(
     jobs = [method.job(part, config, mesh) for part in parts.values()]
     for job in jobs:
         if parts[job.name].context.total_steps:  # the others see no batch
-            parallel.check_divisible(job.section.batch_size, mesh, f"{job.name}.batch_size")
+            parallel.check_divisible(job.section.batch_size, mesh, f"{job.name}.batch_size", job.stage.strata or 1)
         _check_best(job, parts[job.name].context, dataset)
         _check_not_shorter(job, workdir)
     taken = reuse.named(jobs, workdir, config.data)

@@ -56,7 +56,7 @@ def autoencoder(encoded: jax.Array, key: jax.Array, config: ConfigDict, context:
     Noise in units of s: the encoder cannot drown it by making latents large.
     """
     s = scale(encoded, context.axis_name)
-    z = encoded + config.noise * s * jax.random.normal(key, encoded.shape)
+    z = encoded + config.noise * s * parallel.draw(jax.random.normal, key, encoded.shape, context.axis_name)
     return Code(z, 0.0, {"latent_scale": s})
 
 
@@ -68,7 +68,7 @@ def vae(encoded: jax.Array, key: jax.Array, config: ConfigDict, context: Context
     be off.
     """
     mu, log_variance = jnp.split(encoded, 2, axis=-1)
-    z = mu + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mu.shape)
+    z = mu + jnp.exp(0.5 * log_variance) * parallel.draw(jax.random.normal, key, mu.shape, context.axis_name)
     kl = jnp.mean(0.5 * jnp.sum(mu**2 + jnp.exp(log_variance) - 1.0 - log_variance, axis=-1))
     return Code(z, config.kl * kl / _pixels(context), {"kl": kl, "latent_scale": scale(mu, context.axis_name)})
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, train_state
+from experiment_jax import optimiser, parallel, train_state
 from experiment_jax.autoencoder import Decoder, check_sides
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Stage, Upstream
@@ -67,7 +67,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     def update(state: train_state.TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         images = batch["images"]
-        low = model.noise(upstream, model.degrade(upstream, images), jax.random.split(key, len(images)))
+        keys = parallel.draw(lambda key, shape: jax.random.split(key, shape), key, (len(images),), context.axis_name)
+        low = model.noise(upstream, model.degrade(upstream, images), keys)
 
         def loss(params, statistics):
             predicted = network.apply({"params": params}, model.embed(upstream, low))

@@ -139,7 +139,7 @@ def identity(context: Context) -> Stage:
         return unstandardise(params[context.name], latents).reshape(-1, *context.image_shape)
 
     def finish(state: PyTree, view: View, upstream: Upstream) -> Frozen:
-        return moments(np.asarray(passes.to_float(view.images.reshape(len(view), -1))))
+        return moments(np.asarray(passes.to_float(np.asarray(view.images).reshape(len(view), -1))))
 
     return Stage.untrained(finish, dict(encode=encode, decode=decode, latent_size=math.prod(context.image_shape)))
 

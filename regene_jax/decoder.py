@@ -13,7 +13,7 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, passes, reconstruction, train_state
+from experiment_jax import optimiser, parallel, passes, reconstruction, train_state
 from experiment_jax.autoencoder import Decoder, check_sides
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
@@ -74,7 +74,8 @@ class Inverse:
 
     def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         originals, latents = passes.to_float(batch["originals"]), batch["latents"]
-        noised = latents + self.config.noise * jax.random.normal(key, latents.shape)
+        noise = parallel.draw(jax.random.normal, key, latents.shape, self.context.axis_name)
+        noised = latents + self.config.noise * noise
         weights = self.weights(state.step)
         features = partial(self.context.model.features, upstream) if any(self.config.perceptual) else None
 

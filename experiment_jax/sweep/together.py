@@ -70,8 +70,15 @@ def _obstacle(key: str, one: Any, other: Any, stages: Sequence[str]) -> str | No
 
 
 def check(runs: Mapping[str, Prepared], varied: Sequence[str]) -> None:
-    """Raises UserError where a stage cannot be built without knowing a number in which the runs differ."""
+    """Raises UserError where runs train under pmap, or a stage cannot be built without knowing a number in which they
+    differ."""
     first = next(iter(runs.values()))
+    if first.config.parallel != "jit":
+        raise UserError(f"--sweep_together: maps over runs, not devices; type --config.parallel=jit, or {ADVICE}")
+    if any(first.parts[job.name].context.total_steps and programs.is_streamed(job) for job in first.jobs):
+        raise UserError(
+            f"--sweep_together: holds the images on the device; type --config.data.resident=true, or {ADVICE}"
+        )
     for key in varied:
         value = configs.flat(first.config)[key]
         try:
@@ -199,7 +206,7 @@ def program(
         function, table = compiled
         indices = np.stack([programs.indices(job, step) for job in jobs])
         indices = jax.device_put(indices, parallel.sharded(first.mesh, 2))
-        return function(values, state, roots, indices, np.int32(step), table, upstream)
+        return function(values, state, indices, roots, np.int32(step), table, upstream)
 
     begin = jax.jit(jax.vmap(start, in_axes=(0, upstream_axis, 0)))
     return Program(

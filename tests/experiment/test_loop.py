@@ -17,20 +17,23 @@ from experiment_jax import (
     optimiser,
     parallel,
     passes,
+    pmapped,
     record,
     sections,
     train_state,
 )
+from experiment_jax import program as programs
 from experiment_jax.data import View
 from experiment_jax.job import Job, plan
 from experiment_jax.run_directory import read_metrics
 from experiment_jax.stage import Stage
+from experiment_jax.streamed import Feed, Images
 
 STEPS = 12
 STRATA = 2
 
 
-def linear(section, total, strata=None, inputs=None):
+def linear(section, total, strata=None, inputs=None, axis_name=None):
     """The stage that fits W in ‖x W − t − noise‖², with targets t of the images' own: everything random is used."""
     descent = optimiser.build(section.optimiser, total)
 
@@ -41,14 +44,14 @@ def linear(section, total, strata=None, inputs=None):
     def update(state, batch, key, upstream):
         images = batch["images" if inputs is None else "rows"]
         x = images.reshape(len(images), -1)
-        targets = x[:, :3] + 0.1 * jax.random.normal(key, (len(x), 3))
+        targets = x[:, :3] + 0.1 * parallel.draw(jax.random.normal, key, (len(x), 3), axis_name)
 
         def loss(params, statistics):
             left = jnp.mean(images[:, :, : images.shape[2] // 2] > 0)
             labels = {"label": jnp.mean(batch["labels"].astype(jnp.float32))} if "labels" in batch else {}
             return jnp.mean((x @ params["w"] - targets) ** 2), (statistics, {"left": left, **labels})
 
-        return train_state.descend(state, loss, descent, section.ema_decay)
+        return train_state.descend(state, loss, descent, section.ema_decay, axis_name)
 
     return Stage(
         init=init,
@@ -63,18 +66,30 @@ def linear(section, total, strata=None, inputs=None):
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (31, 5, 4, 1), np.uint8)
 LABELS = (np.arange(31) % 2).astype(np.int32)
+ON_DISK = Images(lambda index: IMAGES[index], IMAGES.shape[1:], np.arange(31))
 
 
-def job(devices=1, steps=STEPS, strata=None, flips=False, inputs=None, images=IMAGES, labels=LABELS, **settings):
+def job(
+    devices=1,
+    steps=STEPS,
+    strata=None,
+    flips=False,
+    inputs=None,
+    images=IMAGES,
+    labels=LABELS,
+    way="jit",
+    **settings,
+):
+    axis_name = parallel.axis_name(way)
     section = sections.stage(
         "experiment_jax.judge:stage",
         view="paired",
         batch_size=8,
         **{"log_steps": 1, "checkpoint_steps": 4, "ema_decay": 0.9, "steps": steps, **settings},
     )
-    stage = linear(section, steps, strata, inputs)
+    stage = linear(section, steps, strata, inputs, axis_name)
     mesh = parallel.mesh(jax.devices()[:devices])
-    return Job("linear", stage, View(images, labels), section, 7, flips, mesh)
+    return Job("linear", stage, View(images, labels), section, 7, flips, mesh, axis_name)
 
 
 def nothing(state, upstream):
@@ -130,6 +145,8 @@ VARIANTS = {
     "dispatched": dict(steps_per_dispatch=2),
     "best": dict(best="score"),
     "precomputed": dict(inputs=lambda images, upstream: {"rows": images + 1}, flips=True),
+    "mapped": dict(way="pmap", devices=2, flips=True),
+    "streamed": dict(images=ON_DISK, flips=True, strata=STRATA, steps_per_dispatch=2),
 }
 
 
@@ -291,24 +308,28 @@ def test_a_view_without_labels_gives_batches_without(tmp_path):
     assert "label" not in read_metrics(tmp_path)[-1]
 
 
+@pytest.mark.parametrize("way", ["jit", "pmap"])
 @pytest.mark.parametrize("flips", [False, True])
-def test_eight_devices_do_what_one_does(flips, tmp_path):
-    states = {n: train(job(devices=n, flips=flips), tmp_path / str(n))[0] for n in (1, 8)}
+def test_eight_devices_do_what_one_does(flips, way, tmp_path):
+    one = train(job(flips=flips), tmp_path / "1")[0]
+    states = {1: one, 8: train(job(devices=8, flips=flips, way=way), tmp_path / "8")[0]}
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), states[1], states[8])
     for one, eight in zip(read_metrics(tmp_path / "1")[1:], read_metrics(tmp_path / "8")[1:], strict=True):
         assert one.keys() == eight.keys()
         np.testing.assert_allclose(list(map(float, list(one.values())[1:])), list(eight.values())[1:], rtol=1e-4)
 
 
+@pytest.mark.parametrize("way", ["jit", "pmap"])
 @pytest.mark.parametrize(("before", "after"), [(8, 1), (1, 8)])
-def test_a_checkpoint_is_read_by_another_number_of_devices(before, after, tmp_path, at_step):
+def test_a_checkpoint_is_read_by_another_number_of_devices(before, after, way, tmp_path, at_step):
+    ways = {1: "jit", 8: way}
     at_step(5, terminate)
     with pytest.raises(Stopped):
-        train(job(devices=before), tmp_path)
+        train(job(devices=before, way=ways[before]), tmp_path)
     like = jax.eval_shape(job().stage.init, jax.random.key(0), {"images": IMAGES}, {})
     saved = checkpoints.restore(tmp_path, "linear", 5, like)
     assert int(saved.step) == 5
-    state, step = train(job(devices=after), tmp_path)
+    state, step = train(job(devices=after, way=ways[after]), tmp_path)
     assert step == STEPS == int(state.step)
     whole = train(job(), tmp_path / "whole")[0]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), state, whole)
@@ -317,6 +338,57 @@ def test_a_checkpoint_is_read_by_another_number_of_devices(before, after, tmp_pa
 def test_a_batch_that_devices_cannot_share_names_one_that_they_can():
     with pytest.raises(UserError, match=r"--config\.linear\.batch_size=24"):
         parallel.check_divisible(23, parallel.mesh(), "linear.batch_size")
+
+
+def test_a_batch_that_classes_and_devices_share_is_advised():
+    with pytest.raises(UserError, match=r"--config\.linear\.batch_size=40"):
+        parallel.check_divisible(20, parallel.mesh(), "linear.batch_size", strata=10)
+
+
+SETUPS = {
+    "plain": {},
+    "flipped and stratified": dict(flips=True, strata=STRATA),
+    "dispatched": dict(steps_per_dispatch=3),
+    "precomputed": VARIANTS["precomputed"],
+    "unlabelled": dict(labels=None),
+    "on eight devices": dict(devices=8),
+    "mapped": dict(way="pmap", devices=8, flips=True),
+}
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_streamed_batches_are_the_resident_ones_of_one_device_bit_for_bit(setup):
+    def batches(images, **settings):
+        own = job(images=images, **settings)
+        parts = own.mesh.size if own.axis_name else 1
+        kept = dataclasses.replace(
+            own.stage,
+            init=lambda key, batch, upstream: jax.tree.map(lambda leaf: leaf[: len(leaf) // parts], batch),
+            update=lambda state, batch, key, upstream: (batch, {}),
+        )
+        own = dataclasses.replace(own, stage=kept)
+        program = (pmapped if own.axis_name else programs).single(own, {})
+        state, seen = program.initial(), []
+        for step in range(0, STEPS, own.section.steps_per_dispatch):
+            state, _ = program.advance(state, step)
+            whole = (lambda leaf: np.concatenate(np.array(leaf))) if own.axis_name else np.array
+            seen.append(jax.tree.map(whole, state))
+        return seen
+
+    alone = {name: value for name, value in SETUPS[setup].items() if name not in ("devices", "way")}
+    expected = batches(IMAGES, **alone)
+    assert len({each["images" if "images" in each else "rows"].tobytes() for each in expected}) == len(expected)
+    for images in (IMAGES, ON_DISK):
+        for batch, other in zip(batches(images, **SETUPS[setup]), expected, strict=True):
+            assert_identical(batch, other)
+
+
+def test_what_is_read_ahead_is_read_once_and_in_order():
+    read = []
+    feed = Feed(lambda step: read.append(step) or np.full(2, step), lambda rows: rows, total=12, stride=2)
+    assert [int(feed(step)[0]) for step in range(0, 12, 2)] == list(range(0, 12, 2))
+    assert sorted(read) == list(range(0, 12, 2))
+    assert [int(feed(step)[0]) for step in (4, 6)] == [4, 6]  # from anywhere
 
 
 def test_passes_count_each_row_once():
