@@ -152,10 +152,10 @@ def config_for(judge: str, data: ConfigDict, setting: str = "judge") -> ConfigDi
     config = configs.load(judge)
     if sources.title(config.data.name) != sources.title(data.name):
         raise UserError(f"{setting}={judge}: judges {config.data.name}, not {data.name}; name a judge of {data.name}")
-    for key in ("crop", "size"):
+    for key in ("crop", "size", "label"):
         if config.data[key] != data[key]:
             raise UserError(
-                f"{setting}={judge}: judges images of data.{key}={config.data[key]}, not {data[key]}; name a judge "
+                f"{setting}={judge}: sees data.{key}={config.data[key]}, not {data[key]}; name a judge "
                 f"whose config sets data.{key}={data[key]}"
             )
     return config

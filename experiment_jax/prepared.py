@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiment_jax.errors import UserError
 
 
@@ -46,14 +48,15 @@ def title(name: str) -> str:
     return path.parent.name if os.sep in name and path.name[:1].isdigit() else path.name
 
 
-def source(name: str, split: str, root: str, labelled: bool) -> Source:
+def source(name: str, split: str, root: str, label: str | None) -> Source:
     """One split of a prepared set.
 
     Args:
         name: a TFDS name, or the path of a prepared TFDS directory.
         split: one that it has.
         root: where sets are looked for by name.
-        labelled: whether it must have the feature `label` besides `image`.
+        label: the feature that is the class, a ClassLabel or a truth value, of a nested one with slashes, as in
+            attributes/Smiling; None: labels do not matter.
 
     Raises:
         UserError: no such set or split or feature, or files that cannot be read.
@@ -62,10 +65,9 @@ def source(name: str, split: str, root: str, labelled: bool) -> Source:
 
     builder = _builder(tfds, name, root)
     features = builder.info.features or {}
-    needed = ("image", "label") if labelled else ("image",)
-    if not set(needed) <= set(features):
-        needs = f"the features {' and '.join(needed)}" if labelled else "the feature image"
-        raise UserError(f"data.name={name}: needs {needs}; it has {', '.join(features)}")
+    if "image" not in features:
+        raise UserError(f"data.name={name}: needs the feature image; it has {', '.join(features)}")
+    names = () if label is None else _class_names(features, label, name)
     if split not in builder.info.splits:
         advice = "; compare with images held out of train: type --config.evaluation.protocol=validation_1k"
         has = ", ".join(builder.info.splits)
@@ -78,15 +80,48 @@ def source(name: str, split: str, root: str, labelled: bool) -> Source:
     decoders = {"image": tfds.decode.SkipDecoding()}
     rows = _reading(name, lambda: builder.as_data_source(split)).__getitems__
     bare = _reading(name, lambda: builder.as_data_source(split, decoders=decoders)).__getitems__
-    names = tuple(features["label"].names) if labelled else ()
     count = builder.info.splits[split].num_examples
     return Source(
         name,
         count,
         names,
-        lambda index: _reading(name, lambda: rows(index)),
-        lambda index: [row["label"] for row in _reading(name, lambda: bare(index))],
+        lambda index: [
+            dict(image=row["image"], label=_label(row, label)) for row in _reading(name, lambda: rows(index))
+        ],
+        lambda index: [_label(row, label) for row in _reading(name, lambda: bare(index))],
     )
+
+
+def _class_names(features: Any, label: str, name: str) -> tuple[str, ...]:
+    """The classes of a feature, "not Smiling" and "Smiling" of a truth value."""
+    found = features
+    for part in label.split("/"):
+        if part not in getattr(found, "keys", tuple)():
+            raise UserError(
+                f"data.name={name}: has no feature {label} for a class; type --config.data.label=FEATURE: it has "
+                f"{', '.join(_leaves(features))}"
+            )
+        found = found[part]
+    if hasattr(found, "names"):
+        return tuple(found.names)
+    if hasattr(found, "keys") or np.dtype(found.np_dtype) != bool:
+        raise UserError(f"data.label={label}: is neither a class label nor a truth value; choose another feature")
+    last = label.rpartition("/")[2]
+    return f"not {last}", last
+
+
+def _leaves(features: Any, path: str = "") -> list[str]:
+    if not hasattr(features, "keys"):
+        return [path]
+    return [leaf for key in features for leaf in _leaves(features[key], f"{path}/{key}" if path else key)]
+
+
+def _label(row: dict[str, Any], label: str | None) -> int:
+    if label is None:
+        return 0
+    for part in label.split("/"):
+        row = row[part]
+    return int(row)
 
 
 def _builder(tfds: Any, name: str, root: str) -> Any:

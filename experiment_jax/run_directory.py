@@ -25,7 +25,7 @@ BOOKKEEPING = (
 EVALUATION = ("judge", "witnesses", "evaluation")  # what a training does not depend on
 MACHINE = ("parallel", "data.resident")  # how it is computed, not what
 # Settings that came when judges were cached already: at None, which is what they did before, no fingerprint knows them.
-LATER = ("data.crop", "data.size", "data.unpaired")
+LATER = ("data.crop", "data.size", "data.unpaired", "data.label")
 
 
 def check(workdir: Path, config: ConfigDict) -> list[str]:

@@ -31,6 +31,7 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
                 unpaired=optional(int),  # images kept of those whose label may not be used; None: all
                 validation=0,  # images cut from train, balanced over classes, to watch the training by; never test
                 flips=False,  # mirror training images left to right, half of the time
+                label=optional(str),  # the feature that is the class, as in attributes/Smiling; None: label
                 resident="auto",  # "true": images in memory; "false": read when needed; "auto": by whether they are few
             ),
             stages=stages,

@@ -44,7 +44,8 @@ def read(config: ConfigDict, split: str) -> tuple[Split, tuple[str, ...]]:
         config: the data section. `name` is "digits", a TFDS name, or the path of a prepared TFDS directory, or several
             of these joined with "+": then each is one class, called as the set is, and labels of its own are ignored.
             `crop` and `size`: see `fit`. `resident`: whether images are read now, and held in memory, or when they
-            are asked for (`experiment_jax.streamed`); "auto": those of up to LARGEST bytes are.
+            are asked for (`experiment_jax.streamed`); "auto": those of up to LARGEST bytes are. `label`: the feature of
+            a TFDS set that is its class; None: the one called so.
         split: "train" or "test".
 
     Raises:
@@ -52,7 +53,7 @@ def read(config: ConfigDict, split: str) -> tuple[Split, tuple[str, ...]]:
     """
     if config.resident not in RESIDENT:
         raise UserError(f"data.resident={config.resident}: choose one of {', '.join(RESIDENT)}")
-    return _read(config.name, split, prepared.root(), config.crop, config.size, config.resident)
+    return _read(config.name, split, prepared.root(), config.crop, config.size, config.label, config.resident)
 
 
 def members(name: str) -> list[str]:
@@ -93,11 +94,12 @@ def choose(labels: np.ndarray, each: int, num_classes: int, seed: int) -> np.nda
 
 @functools.cache
 def _read(
-    name: str, split: str, root: str, crop: int | None, size: int | None, resident: str
+    name: str, split: str, root: str, crop: int | None, size: int | None, label: str | None, resident: str
 ) -> tuple[Split, tuple[str, ...]]:
     names, titles = _checked(name, crop, size)
     joined = len(names) > 1
-    sources = [_digits(split) if each == "digits" else prepared.source(each, split, root, not joined) for each in names]
+    wanted = None if joined else label or "label"
+    sources = [_digits(split) if each == "digits" else prepared.source(each, split, root, wanted) for each in names]
     shape = _common_shape(name, sources, crop, size)
     titles = titles if joined else sources[0].class_names
     count = sum(source.count for source in sources)

@@ -26,22 +26,25 @@ def png(image: np.ndarray) -> bytes:
         return file.getvalue()
 
 
-def example(image: np.ndarray, label: int | None) -> bytes:
+def example(image: np.ndarray, label: int | None, feature: str) -> bytes:
     message = tf_example_pb2.Example()
     message.features.feature["image"].bytes_list.value.append(png(image))
     if label is not None:
-        message.features.feature["label"].int64_list.value.append(label)
+        message.features.feature[feature].int64_list.value.append(int(label))
     return message.SerializeToString()
 
 
-def write(folder: Path, splits: dict, classes: tuple[str, ...] = ()) -> None:
-    """Writes the prepared set `folder` = NAME/VERSION: {split: [(image uint8 [height, width(, 3)], label), …]}; without
-    `classes` it has no labels."""
+def write(folder: Path, splits: dict, classes: tuple[str, ...] = (), truth: str = "") -> None:
+    """Writes the prepared set `folder` = NAME/VERSION: {split: [(image uint8 [height, width(, 3)], label), …]}.
+
+    With `classes` labels are their numbers, with `truth` truth values of attributes/<truth>; else there are none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name, version = folder.parts[-2:]
     documents = []
     for split, examples in splits.items():
-        records = [example(image, label if classes else None) for image, label in examples]
+        feature = f"attributes/{truth}" if truth else "label"
+        records = [example(image, label if classes or truth else None, feature) for image, label in examples]
         writer = ArrayRecordWriter(str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
         for record in records:
             writer.write(record)
@@ -56,12 +59,12 @@ def write(folder: Path, splits: dict, classes: tuple[str, ...] = ()) -> None:
         )
     information = {"fileFormat": "array_record", "name": name, "splits": documents, "version": version}
     (folder / "dataset_info.json").write_text(json.dumps(information, indent=2) + "\n")
-    (folder / "features.json").write_text(json.dumps(features(splits, classes), indent=2) + "\n")
+    (folder / "features.json").write_text(json.dumps(features(splits, classes, truth), indent=2) + "\n")
     if classes:
         (folder / "label.labels.txt").write_text("\n".join(classes) + "\n")
 
 
-def features(splits: dict, classes: tuple[str, ...]) -> dict:
+def features(splits: dict, classes: tuple[str, ...], truth: str) -> dict:
     """The features.json of a set; sides that differ between its images are left open."""
     shapes = {(*image.shape, 1)[:3] for examples in splits.values() for image, _ in examples}
     sides = [str(sizes.pop()) if len(sizes := set(side)) == 1 else "-1" for side in zip(*shapes, strict=True)]
@@ -76,8 +79,16 @@ def features(splits: dict, classes: tuple[str, ...]) -> dict:
             "classLabel": {"numClasses": str(len(classes))},
             "pythonClassName": "tensorflow_datasets.core.features.class_label_feature.ClassLabel",
         }
-    dictionary = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
-    return {"featuresDict": {"features": found}, "pythonClassName": dictionary}
+    if truth:
+        tensor = "tensorflow_datasets.core.features.tensor_feature.Tensor"
+        value = {"pythonClassName": tensor, "tensor": {"dtype": "bool", "encoding": "none", "shape": {}}}
+        found["attributes"] = dictionary({truth: value})
+    return dictionary(found)
+
+
+def dictionary(of: dict) -> dict:
+    name = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
+    return {"featuresDict": {"features": of}, "pythonClassName": name}
 
 
 def main() -> None:

@@ -98,7 +98,9 @@ def test_a_set_alone_has_no_view_of_its_own():
 def test_the_labels_of_a_joined_set_are_ignored_and_need_not_be_there(folder):
     whole, names = read(f"{folder / 'copied' / '1.0.0'}+digits")
     assert names == ("copied", "digits") and set(whole.labels[:60]) == {0}
-    assert "needs the features image and label" in refused(read, str(folder / "faces" / "1.0.0"))
+    assert "has no feature label for a class; type --config.data.label=FEATURE: it has image" in refused(
+        read, str(folder / "faces" / "1.0.0")
+    )
 
 
 @pytest.mark.parametrize("crop", [7, 6, 3])
@@ -190,6 +192,23 @@ def test_what_cannot_be_read_is_refused_in_one_line(name, own, reason):
 def test_a_member_without_test_images_says_what_to_compare_with(folder):
     message = refused(read, f"{folder / 'faces' / '1.0.0'}+digits", "test")
     assert "has no split test; it has train" in message and "--config.evaluation.protocol=validation_1k" in message
+
+
+def test_a_class_may_be_any_truth_value_or_class_label_of_a_set(folder, tmp_path):
+    generator = np.random.default_rng(1)
+    images = [(generator.integers(0, 256, (6, 6, 3), np.uint8), number % 3 == 0) for number in range(11)]
+    write(tmp_path / "smiles" / "1.0.0", {"train": images}, truth="Smiling")
+    smiles = str(tmp_path / "smiles" / "1.0.0")
+    for resident in ("true", "false"):
+        found, names = read(smiles, label="attributes/Smiling", resident=resident)
+        assert names == ("not Smiling", "Smiling")
+        np.testing.assert_array_equal(found.labels, [number % 3 == 0 for number in range(11)])
+        np.testing.assert_array_equal(np.asarray(found.images), [image for image, _ in images])
+    assert read(str(TINY), label="label")[1] == read(str(TINY))[1]
+    message = refused(read, smiles)
+    assert "has no feature label" in message and "it has image, attributes/Smiling" in message
+    assert "neither a class label nor a truth value" in refused(read, smiles, label="image")
+    assert "neither a class label nor a truth value" in refused(read, smiles, label="attributes")
 
 
 def test_a_set_is_called_as_its_folder_wherever_that_lies(tmp_path):
