@@ -16,7 +16,6 @@ from ml_collections import ConfigDict
 from experiment_jax import optimiser, settings, train_state
 from experiment_jax.stage import Context
 from lsdm_jax.generator import OneStep
-from lsdm_jax.matchers.sinkhorn import Distance
 from lsdm_jax.matching import Matcher, batch_weights
 
 PyTree = Any
@@ -29,12 +28,18 @@ def energy_score(generated: jax.Array, real: jax.Array) -> tuple[jax.Array, Mapp
         generated: gₖ, `[batch, K, latent]`, K ≥ 2 draws for the x of each row.
         real: y `[batch, latent]`.
     """
-    distance = Distance()
     draws = generated.shape[1]
-    miss = jnp.mean(jax.vmap(jax.vmap(distance, (0, None)))(generated, real), axis=-1)
-    pairs = jax.vmap(lambda g: jnp.sum(distance.all_pairs(g, g)))(generated)
-    apart = pairs / (draws * (draws - 1))
+    miss = jnp.mean(lengths(generated - real[:, None]), axis=-1)
+    apart = jnp.sum(lengths(generated[:, None] - generated[:, :, None]), axis=(1, 2)) / (draws * (draws - 1))
     return miss - apart / 2, {"miss": jnp.mean(miss), "apart": jnp.mean(apart)}
+
+
+def lengths(differences: jax.Array) -> jax.Array:
+    """‖·‖₂ along the last axis, with value and gradient 0 where it vanishes."""
+    squared = jnp.sum(differences**2, axis=-1)
+    apart = squared > 0
+    # Neither branch may be infinite where the other is taken: gradients of both are multiplied.
+    return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
 
 
 def matcher(config: ConfigDict, context: Context) -> Matcher:

@@ -16,27 +16,23 @@ and ε may be small. For equal numbers of points E V descends the minibatch ener
 E OT(Y, Y′) of Salimans et al. 2018 (arXiv 1803.05573), which for exact OT vanishes nowhere else.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
-from ott.geometry import geometry, pointcloud
-from ott.solvers import linear
 
 from experiment_jax import optimiser, settings, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context
+from lsdm_jax import transport
 from lsdm_jax.generator import OneStep
-from lsdm_jax.matchers.sinkhorn import Distance, pairs
+from lsdm_jax.matchers.sinkhorn import pairs
 from lsdm_jax.matching import Matcher, batch_weights, check_beta
+from lsdm_jax.transport import Metrics
 
 PyTree = Any
-Metrics = Mapping[str, jax.Array]
 Clouds = tuple[jax.Array, jax.Array, jax.Array]  # x, y and the second batch, or their conditions
-
-COINCIDENT = 1e-5  # nearer points have a direction of nothing but rounding
 
 
 def pull(
@@ -54,13 +50,8 @@ def pull(
     Returns:
         `[n, d]`, no row longer than 1; iterations, and whether the solver converged.
     """
-    cost = pointcloud.PointCloud(x, y, cost_fn=Distance()).cost_matrix  # once, not at every iteration
-    problem = geometry.Geometry(cost_matrix=cost, epsilon=epsilon)
-    solved = linear.solve(problem, max_iterations=max_iterations, threshold=threshold)
-    rows = len(x) * solved.matrix / jnp.where(cost > COINCIDENT, cost, jnp.inf)
-    towards = rows @ y - jnp.sum(rows, axis=1, keepdims=True) * x
-    evidence = {"iterations": solved.n_iters, "converged": solved.converged}
-    return towards, {name: jnp.asarray(value, jnp.float32) for name, value in evidence.items()}
+    plan = transport.solve(x, y, epsilon=epsilon, max_iterations=max_iterations, threshold=threshold)
+    return transport.pulls(x, y, plan, epsilon)[1], plan.evidence
 
 
 def drift(x: jax.Array, y: jax.Array, other: jax.Array, **solver: Any) -> tuple[jax.Array, Metrics]:
