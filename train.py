@@ -1,13 +1,14 @@
 """Trains a config: python train.py --config configs/NAME.py[:VARIANT] [--config.a.b=VALUE ...] --workdir DIR
 
-With --sweep or --seeds it trains several runs, each in a directory of its own under DIR.
+With --sweep or --seeds it trains several runs, each in a directory of its own under DIR. With --distributed, or with
+--coordinator, --num_processes and --process_index, it is one of several processes that train one run together.
 """
 
 import argparse
 import sys
 from collections.abc import Mapping
 
-from experiment_jax import Stopped, UserError, command_line, load_config, sweep, train
+from experiment_jax import Stopped, UserError, command_line, load_config, processes, sweep, train
 
 
 def main() -> int | None:
@@ -29,9 +30,20 @@ def main() -> int | None:
         action="store_true",
         help="train members that differ in seeds and weights alone in one program",
     )
+    parser.add_argument(
+        "--distributed", action="store_true", help="one of several processes, as SLURM or a TPU pod has started them"
+    )
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="one of several processes: where process 0 listens")
+    parser.add_argument("--num_processes", type=command_line.count, metavar="N", help="how many there are")
+    parser.add_argument("--process_index", type=int, metavar="I", help="which of them this is, counted from 0")
     arguments, overrides = command_line.split_overrides(sys.argv[1:])
     flags = parser.parse_args(arguments)
     several = flags.sweep or flags.seeds or flags.sweep_list or flags.sweep_index is not None or flags.sweep_together
+    named = flags.coordinator, flags.num_processes, flags.process_index
+    if flags.distributed or any(value is not None for value in named):
+        if several:
+            raise UserError("--sweep and --seeds: several processes train one run; leave --distributed out")
+        processes.join(*named)
     try:
         return _train_several(flags, overrides) if several else _train_one(flags, overrides)
     except Stopped as stopped:
@@ -41,6 +53,8 @@ def main() -> int | None:
 
 def _train_one(flags: argparse.Namespace, overrides: Mapping[str, str]) -> None:
     train(load_config(flags.config, overrides), flags.workdir)
+    if processes.several() and not processes.is_first():
+        return
     print(f"finished: {flags.workdir}; look at it with: python eval.py --workdir {flags.workdir}", file=sys.stderr)
 
 

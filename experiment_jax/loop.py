@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiment_jax import pmapped
+from experiment_jax import parallel, pmapped, processes
 from experiment_jax import program as programs
 from experiment_jax.checkpoints import Checkpoints
 from experiment_jax.errors import UserError
@@ -88,10 +88,10 @@ def train_all(program: Program, desks: Sequence[Desk]) -> list[tuple[PyTree, int
         members = stack.enter_context(closing(Members(program, desks, kept, done)))
         stop = stack.enter_context(asked_to_stop())
         profile = stack.enter_context(profiler(first.name, desks[0].workdir, first.section))
-        step = done or 0
+        step, halted = done or 0, False
         if done is None:
             members.row(0, {}, state)
-        while step < schedule.total and members.left and not stop.is_set():
+        while step < schedule.total and members.left and not halted:
             profile(step)
             state, metrics = program.advance(state, step)
             step += schedule.dispatch
@@ -101,8 +101,11 @@ def train_all(program: Program, desks: Sequence[Desk]) -> list[tuple[PyTree, int
                 members.save(step, state)
             elif step % schedule.log == 0:
                 members.row(step, metrics)
+            # Several processes stop after the same step: they ask each other where they wait for the device anyway.
+            if not processes.several() or step == schedule.total or step % schedule.log == 0:
+                halted = processes.any_of(stop.is_set())
         # After the last step too: whoever asked to stop does not want the next stage.
-        if stop.is_set() and members.left:
+        if halted and members.left:
             members.save(step, state, measured=False)
             raise Stopped(
                 f"{first.name} stopped at step {step} of {schedule.total}; the same command goes on from there"
@@ -173,7 +176,9 @@ class Members:
                 return self._failed[number]
             chosen = self._kept[number].chosen()
             last = chosen in (None, step)
-            return (own, step) if last else (self._kept[number].restore(chosen, self._program.like), chosen)
+            if last:
+                return own, step
+            return parallel.local(self._kept[number].restore(chosen, self._program.like)), chosen
 
         return [outcome(number, own) for number, own in enumerate(self._program.split(state))]
 

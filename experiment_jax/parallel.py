@@ -33,6 +33,38 @@ def sharded(mesh: Mesh, axis: int = 0) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, BATCH_AXIS))
 
 
+def place(tree: Any, sharding: NamedSharding) -> Any:
+    """Arrays on the host, or on this process's devices, as arrays on the mesh; the same on every process."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def whole(leaf: Any) -> jax.Array:
+        return jax.make_array_from_callback(np.shape(leaf), sharding, lambda index: np.asarray(leaf)[index])
+
+    return jax.tree.map(whole, tree)
+
+
+def assemble(tree: Any, sharding: NamedSharding) -> Any:
+    """Arrays on the mesh, of which each process has its part on the host."""
+    return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), tree)
+
+
+def own_rows(batch_size: int) -> slice:
+    """Which rows of a batch lie on the devices of this process."""
+    share = batch_size // jax.process_count()
+    return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+
+
+def local(tree: Any) -> Any:
+    """Replicated arrays as this process has them, so that it can compute with them without the others."""
+
+    def own(leaf: Any) -> Any:
+        elsewhere = isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
+        return leaf.addressable_data(0) if elsewhere else leaf
+
+    return jax.tree.map(own, tree)
+
+
 def axis_name(choice: str) -> str | None:
     """What the config calls `parallel` as the name of the mapped axis: None under "jit".
 

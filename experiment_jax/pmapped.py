@@ -25,8 +25,8 @@ def single(job: Job, upstream: Upstream) -> Program:
     and what checkpoints hold, is one device's, as all are alike.
     """
     everywhere, apart = parallel.replicated(job.mesh), parallel.sharded(job.mesh)
-    upstream = jax.device_put(dict(upstream), everywhere)
     job = job.relabelled(upstream)
+    frozen = parallel.place(dict(upstream), everywhere)
     spread = jax.jit(partial(jax.tree.map, partial(_copies, job.mesh.size)), out_shardings=apart)
     # One prefix that is a tuple: jax 0.10.2 takes a flat one as an axis a leaf where there are as many leaves as axes.
     compiled = jax.pmap(
@@ -45,7 +45,7 @@ def single(job: Job, upstream: Upstream) -> Program:
         if not batches:
             batches.append(program.Batches(job, upstream, put))
         picked, table = batches[0](step)
-        return compiled(state, picked, (job.key, np.int32(step), table, upstream))
+        return compiled(state, picked, (job.key, np.int32(step), table, frozen))
 
     return Program(
         jobs=[job],

@@ -43,8 +43,8 @@ class Program:
 def single(job: Job, upstream: Upstream) -> Program:
     """The program of one job; what its batches come from is made at the first step."""
     everywhere, shared = parallel.replicated(job.mesh), parallel.sharded(job.mesh, 1)
-    upstream = jax.device_put(dict(upstream), everywhere)
     job = job.relabelled(upstream)
+    frozen = parallel.place(dict(upstream), everywhere)
     compiled = jax.jit(
         lambda *arguments: dispatch(job, *arguments), donate_argnums=0, out_shardings=(everywhere, everywhere)
     )
@@ -52,17 +52,17 @@ def single(job: Job, upstream: Upstream) -> Program:
 
     def advance(state: PyTree, step: int) -> tuple[PyTree, Mapping[str, jax.Array]]:
         if not batches:
-            batches.append(Batches(job, upstream, lambda picked: jax.device_put(picked, shared)))
+            batches.append(Batches(job, upstream, lambda picked: parallel.assemble(picked, shared)))
         picked, table = batches[0](step)
-        return compiled(state, picked, job.key, np.int32(step), table, upstream)
+        return compiled(state, picked, job.key, np.int32(step), table, frozen)
 
     return Program(
         jobs=[job],
-        initial=lambda: jax.device_put(jax.jit(lambda: initial(job, job.key, upstream))(), everywhere),
+        initial=lambda: parallel.place(jax.jit(lambda: initial(job, job.key, upstream))(), everywhere),
         advance=advance,
         like=placed(job.abstract_state(upstream), everywhere),
         join=lambda states: states[0],
-        split=lambda tree: [tree],
+        split=lambda tree: [parallel.local(tree)],
     )
 
 
@@ -94,16 +94,17 @@ class Batches:
         """
         Args:
             job: the training.
-            upstream: the frozen stages before it, on the devices.
-            put: arrays `[steps a dispatch, batch, …]` on the host -> on the devices, each with its part of a batch.
+            upstream: the frozen stages before it.
+            put: arrays `[steps a dispatch, batch, …]` on the host, of this process's rows -> on the devices, each with
+                its part of a batch.
         """
         if is_streamed(job):
             total = plan(job.section, len(job.view)).total
             self._pick = Feed(lambda step: rows(job, step), put, total, job.section.steps_per_dispatch)
             self._table = None
         else:
-            self._pick = lambda step: put(indices(job, step))
-            self._table = jax.device_put(table(job, upstream), parallel.replicated(job.mesh))
+            self._pick = lambda step: put(indices(job, step)[:, parallel.own_rows(job.section.batch_size)])
+            self._table = parallel.place(table(job, upstream), parallel.replicated(job.mesh))
 
     def __call__(self, step: int) -> tuple[PyTree, Any]:
         """What the dispatch that begins at `step` picks, and the table that it picks from."""
@@ -116,8 +117,11 @@ def is_streamed(job: Job) -> bool:
 
 
 def rows(job: Job, step: int) -> dict[str, np.ndarray]:
-    """The images uint8 and labels of the dispatch that begins at `step`, `[steps a dispatch, batch, …]`, read now."""
-    index = indices(job, step)
+    """The images uint8 and labels of the dispatch that begins at `step`, `[steps a dispatch, batch, …]`, read now.
+
+    Of several processes each reads its rows of the batch.
+    """
+    index = indices(job, step)[:, parallel.own_rows(job.section.batch_size)]
     labels = {} if job.view.labels is None else {"labels": job.view.labels[index]}
     return {"images": job.view.images[index], **labels}
 
@@ -130,6 +134,7 @@ def table(job: Job, upstream: Upstream) -> dict[str, Any]:
     images, labels = job.view.images, {} if job.view.labels is None else {"labels": job.view.labels}
     if job.stage.inputs is None:
         return {"rows": {"images": images[None]}, **labels}
+    upstream = jax.device_put(dict(upstream))
     inputs = jax.jit(lambda batch: job.stage.inputs(passes.to_float(batch), upstream))
     variants = [inputs, lambda batch: inputs(batch[:, :, ::-1])] if job.flips else [inputs]
     rows = [passes.over(variant, images, batch_size=500) for variant in variants]

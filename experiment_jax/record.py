@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from experiment_jax import pictures
+from experiment_jax import pictures, processes
 from experiment_jax.checkpoints import Checkpoints
 from experiment_jax.errors import UserError
 from experiment_jax.run_directory import MetricsWriter
@@ -25,7 +25,8 @@ class Stopped(Exception):
 
 
 class Recorder:
-    """Writes the rows, pictures and checkpoints of one stage and moves its progress bar."""
+    """Writes the rows, pictures and checkpoints of one stage and moves its progress bar; of several processes the first
+    does, while the others watch for nothing but what is not finite."""
 
     def __init__(
         self,
@@ -51,8 +52,9 @@ class Recorder:
         self._name, self._workdir = name, Path(workdir)
         self._checkpoints, self._watch = checkpoints, watch
         self._validation: dict[str, float] = {}
-        self._writer = MetricsWriter(workdir, name, -1 if done is None else done)
-        look = dict(unit="step", mininterval=1.0, dynamic_ncols=True, disable=not bar)
+        self._writes = processes.is_first()
+        self._writer = MetricsWriter(workdir, name, -1 if done is None else done) if self._writes else None
+        look = dict(unit="step", mininterval=1.0, dynamic_ncols=True, disable=not (bar and self._writes))
         self._bar = tqdm(total=total, initial=done or 0, desc=name, **look)
 
     def advance(self, step: int) -> None:
@@ -73,11 +75,16 @@ class Recorder:
                 f"--config.{self._name}.optimiser.learning_rate=1e-4, in another --workdir"
             )
         if state is not None:
-            self._validation, images = self._watch(state)
+            validation, images = self._watch(state)
+            self._validation = processes.of_first(validation)
+            if not self._writes:
+                return
             for title, picture in images.items():
                 pictures.save(self._workdir / "pictures" / self._name / f"{step:07d}_{title}.png", picture)
                 self._writer.picture(step, title, picture)
             row |= {f"validation_{name}": value for name, value in self._validation.items()}
+        if not self._writes:
+            return
         self._writer.write(step, row)
         self._bar.set_postfix({name: f"{row[name]:.4g}" for name in ("loss",) if name in row}, refresh=False)
 
@@ -87,7 +94,8 @@ class Recorder:
 
     def close(self) -> None:
         self._bar.close()
-        self._writer.close()
+        if self._writes:
+            self._writer.close()
 
 
 @contextlib.contextmanager
@@ -110,7 +118,7 @@ def asked_to_stop() -> Iterator[threading.Event]:
 @contextlib.contextmanager
 def profiler(name: str, workdir: Path, section: ConfigDict) -> Iterator[Callable[[int], None]]:
     """A function of the step that traces the steps `section.profile` = (first, last) to DIR/profile/<stage>."""
-    first, last = section.profile
+    first, last = section.profile if processes.is_first() else (0, 0)
     running = False
 
     def at(step: int) -> None:

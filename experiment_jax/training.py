@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import checkpoints, data, loop, method, parallel, reuse, run_directory
+from experiment_jax import checkpoints, data, loop, method, parallel, processes, reuse, run_directory
 from experiment_jax.data import Dataset
 from experiment_jax.errors import UserError
 from experiment_jax.job import Job, plan
@@ -50,7 +50,7 @@ def train(
         UserError: something in the config, the data or the directory does not fit; nothing was written.
         Stopped: SIGINT or SIGTERM arrived; the state is saved.
     """
-    run = prepare(config, workdir, devices, dataset, beside)
+    run = processes.agree(lambda: prepare(config, workdir, devices, dataset, beside))
     run.begin()
     upstream: dict[str, Frozen] = {}
     for job in run.jobs:
@@ -87,10 +87,24 @@ class Prepared:
     beside: Sequence[Path]
 
     def begin(self) -> None:
-        """Writes config.json, the first thing in the run's directory."""
-        run_directory.write_config(self.workdir, self.config)
+        """Writes config.json, the first thing in the run's directory.
+
+        Raises:
+            UserError: of several processes not all see what the first has written.
+        """
+        if processes.is_first():
+            run_directory.write_config(self.workdir, self.config)
+        processes.agree(lambda: None)  # now it is written
+        processes.agree(self._check_seen)
         for change in self.changes:
             log.info("continuing with %s", change)
+
+    def _check_seen(self) -> None:
+        if not (self.workdir / "config.json").is_file():
+            raise UserError(
+                f"--workdir {self.workdir}: process {jax.process_index()} does not see what process 0 writes there; "
+                f"choose a folder that all hosts share"
+            )
 
     def job(self, name: str) -> Job:
         """What the loop needs to train a stage."""
@@ -126,6 +140,7 @@ class Prepared:
         """Freezes a trained stage: its full pass, and `DIR/finished/<stage>`."""
         part = self.parts[name]
         frozen = part.stage.finish(state, self.job(name).relabelled(upstream).view, upstream)
+        frozen = processes.of_first(jax.tree.map(np.asarray, frozen))
         record = dict(
             stage=name,
             step=step,
@@ -135,7 +150,7 @@ class Prepared:
             data=self.config.data.to_dict(),
             seed=self.config.seed,
         )
-        return self._keep(name, (jax.tree.map(np.asarray, frozen), record))
+        return self._keep(name, (frozen, record))
 
     def _keep(self, name: str, finished: reuse.Finished) -> Frozen:
         checkpoints.save_finished(self.workdir, name, *finished)
