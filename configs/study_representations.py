@@ -3,7 +3,7 @@
     python train.py --config configs/study_representations.py --workdir runs/representations --sweep
     python eval.py --workdir runs/representations --sweep --by fd_gen,recall
 
-On digits, 21 minutes of one CPU core; `:fashion_mnist`, with short trainings, an hour of one. Each representation is
+On digits, 21 minutes of one CPU core; `:fashion_mnist`, with short trainings, half an hour of one. Each representation is
 trained once for its four samplers. Results: docs/representations.md.
 """
 
@@ -37,11 +37,11 @@ VARIANTS = {
         "judge": "configs/judge_fashion_mnist.py",
         "evaluation.protocol": "test_10k",
         "perceptual.steps": 500,
-        "representation.steps": 2000,
+        "representation.steps": 1200,
         "representation.latent_size": 64,
         "representation.noise": 0.05,
         "representation.perceptual": 3.0,
-        "matching.steps": 2000,
+        "matching.steps": 1200,
         "matching.noise_size": 64,
         "matching.width": 512,
     },

@@ -54,7 +54,7 @@ class Model:
             noise are the condition of `sample` in place of labels.
         noise: (params, low-resolution images, keys `[batch]`) -> the same with the noise of the degradation.
         embed: (params, low-resolution images) -> `[batch, features]`, as networks and costs see them.
-        project: (params, images, low-resolution images) -> the nearest images of which `degrade` makes those.
+        project: (params, images, low-resolution images) -> images like these of which `degrade` makes those.
         regress: (params, low-resolution images) -> images: a rival of `sample` that draws nothing.
         sample: (params, keys `[batch]`, condition `[batch, …]`) -> Samples. One key a sample: sample i depends on key
             i and condition i, not on the batch that it is drawn in.

@@ -26,7 +26,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     Args:
         config: factor (by which the sides shrink), kernel ("area": the mean of factor × factor pixels; "bicubic": Keys'
             cubic, widened by the factor so that it does not alias, as Pillow's), noise (σ, in units of images in
-            [-1, 1]), project (whether what is found from x is moved to the nearest image of which A makes x).
+            [-1, 1]), project (whether what is found from x is moved to an image of which A makes x).
         context: see `Context`.
 
     Raises:
@@ -45,13 +45,13 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         )
 
     down = tuple(matrix(side, config.factor, config.kernel) for side in (height, width))
-    up = tuple(np.linalg.pinv(each) for each in down)
+    up = tuple(smooth_inverse(each) for each in down)
 
     def degrade(params: Upstream, images: jax.Array) -> jax.Array:
         return separable(down, images)
 
     def project(params: Upstream, images: jax.Array, low: jax.Array) -> jax.Array:
-        """y + A⁺ (x − A y), A⁺ the pseudo-inverse: the orthogonal projection of y onto the images with A y = x."""
+        """y + U (A U)⁻¹ (x − A y), U cubic interpolation: A y = x, changed by a smooth image."""
         return images + separable(up, low - separable(down, images))
 
     def noise(params: Upstream, low: jax.Array, keys: jax.Array) -> jax.Array:
@@ -79,6 +79,16 @@ def matrix(side: int, factor: int, kernel: str) -> np.ndarray:
     if kernel == "area":
         return np.repeat(np.eye(small, dtype=np.float32), factor, axis=1) / factor
     return np.asarray(jax.image.resize(jnp.eye(side), (small, side), "cubic", antialias=True))
+
+
+def smooth_inverse(down: np.ndarray) -> np.ndarray:
+    """U (A U)⁻¹ along one axis, `[side, small]`, for A `[small, side]`: A times it is the identity.
+
+    The pseudo-inverse would change y least, but for area by a constant a block, and the blocks are seen.
+    """
+    small, side = down.shape
+    up = np.asarray(jax.image.resize(jnp.eye(small), (side, small), "cubic"))
+    return (up @ np.linalg.inv(down @ up)).astype(np.float32)
 
 
 def separable(matrices: tuple[np.ndarray, np.ndarray], images: jax.Array) -> jax.Array:

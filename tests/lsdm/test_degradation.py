@@ -54,19 +54,25 @@ def test_the_degradation_is_linear_and_keeps_constants(a, b, kernel):
 
 
 @pytest.mark.parametrize("kernel", degradation.KERNELS)
-def test_the_projection_is_the_nearest_image_that_degrades_to_the_condition(kernel):
-    provides = stage((12, 8, 1), kernel=kernel).provides
-    start, low = np.asarray(images(3, (12, 8, 1))), np.asarray(images(3, (3, 2, 1), seed=1))
+def test_what_is_projected_degrades_to_the_condition_and_differs_by_an_interpolation(kernel):
+    provides = stage((12, 20, 1), kernel=kernel).provides
+    start, low = np.asarray(images(3, (12, 20, 1))), np.asarray(images(3, (3, 5, 1), seed=1))
     moved = np.asarray(provides["project"]({}, start, low))
     np.testing.assert_allclose(provides["degrade"]({}, moved), low, atol=1e-5)
-    # Least squares by SciPy's general solver, over the whole matrix of A.
-    basis = np.eye(96, dtype=np.float32).reshape(96, 12, 8, 1)
-    whole = np.asarray(provides["degrade"]({}, basis)).reshape(96, 6).T
-    gap = (low - np.asarray(provides["degrade"]({}, start))).reshape(3, 6)
-    steps = [linalg.lstsq(whole, row)[0].reshape(12, 8, 1) for row in gap]
-    np.testing.assert_allclose(moved - start, steps, atol=1e-4)
     np.testing.assert_allclose(provides["project"]({}, moved, low), moved, atol=1e-5)
+    # Least squares by SciPy: the difference is cubic interpolation of some small image.
+    basis = np.eye(15, dtype=np.float32).reshape(15, 3, 5, 1)
+    smooth = np.asarray(jax.image.resize(basis, (15, 12, 20, 1), "cubic")).reshape(15, 240).T
+    difference = (moved - start).reshape(3, 240).T
+    left = difference - smooth @ linalg.lstsq(smooth, difference)[0]
+    np.testing.assert_allclose(left, 0.0, atol=1e-4)
     assert "project" not in stage(project=False).provides
+
+
+def test_projecting_a_constant_makes_the_constant_that_is_asked_for():
+    project = stage((12, 20, 1)).provides["project"]
+    moved = project({}, jnp.full((1, 12, 20, 1), -0.3), jnp.full((1, 3, 5, 1), 0.8))
+    np.testing.assert_allclose(moved, 0.8, atol=1e-5)
 
 
 def test_noise_has_its_deviation_and_a_key_for_each_image():
