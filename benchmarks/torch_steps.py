@@ -1,0 +1,202 @@
+"""A step of every stage in PyTorch: batch, loss, gradient, clipping, Adam and moving average, as the project has it."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+import twins  # of this folder
+from geomloss import SamplesLoss
+from torch import Tensor, nn
+
+CLASSES = 10
+Loss = Callable[[], Tensor]
+
+
+class Descent:
+    """Adam with weight decay, the gradient's norm clipped at 1, and the parameters' moving average."""
+
+    def __init__(self, modules: Iterable[nn.Module], rate: float, b1: float = 0.9, decay: float = 0.0) -> None:
+        self.parameters = [parameter for module in modules for parameter in module.parameters()]
+        self.average = [parameter.detach().clone() for parameter in self.parameters]
+        self.adam = torch.optim.AdamW(self.parameters, rate, betas=(b1, 0.999), weight_decay=decay, fused=True)
+
+    def step(self, loss: Tensor) -> Tensor:
+        gradients = torch.autograd.grad(loss, self.parameters)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.adam.step()
+        with torch.no_grad():
+            for average, parameter in zip(self.average, self.parameters, strict=True):
+                average.lerp_(parameter, 1e-3)
+        return loss.detach()
+
+
+def representation(images: Tensor, batch: int, weight: float) -> Callable[[Callable], Callable[[], Tensor]]:
+    """Step 1 of LSDM at 28×28×1: widths (32, 64), 64 latents, noise 0.05; `weight` of the perceptual distance."""
+    shape = (28, 28, 1)
+    encoder, decoder, features = (
+        twins.Encoder((32, 64), 64, shape),
+        twins.Decoder((32, 64), 64, shape),
+        twins.Features((32, 64), 1).requires_grad_(False),
+    )
+    descent = Descent((encoder, decoder), 2e-3)
+
+    def loss(x: Tensor) -> Tensor:
+        z = encoder(x)
+        s = (z - z.mean(0)).square().mean().sqrt()
+        decoded = decoder(z + 0.05 * s * torch.randn_like(z))
+        value = (x - decoded).abs().mean()
+        return value + weight * twins.perceptual(features(x), features(decoded)) if weight else value
+
+    return _on_images(images, batch, loss, descent)
+
+
+def _on_images(images: Tensor, batch: int, loss: Callable, descent: Descent, *others: Tensor) -> Callable:
+    def build(compiled: Callable) -> Callable[[], Tensor]:
+        function = compiled(loss)
+
+        def step() -> Tensor:
+            rows = torch.randint(len(images), (batch,))
+            return descent.step(function(images[rows].float() / 127.5 - 1.0, *(other[rows] for other in others)))
+
+        return step
+
+    return build
+
+
+def generator() -> nn.Module:
+    return twins.MLP(64 + CLASSES, 512, 3, 64, norms=True)
+
+
+def told(labels: Tensor) -> Tensor:
+    return F.one_hot(labels, CLASSES).float()
+
+
+def drawn(network: nn.Module, labels: Tensor) -> Tensor:
+    return network(torch.cat([torch.randn(len(labels), 64), told(labels)], dim=1))
+
+
+def critic(latents: Tensor, labels: Tensor) -> Callable:
+    """Three critic steps with the gradient penalty, then one of the generator."""
+    network, score = generator(), twins.MLP(64 + CLASSES, 512, 3, 1, norms=False)
+    descents = Descent((network,), 5e-4, 0.0), Descent((score,), 5e-4, 0.0)
+
+    def slope(z: Tensor, labels: Tensor) -> Tensor:
+        fake = drawn(network, labels).detach()
+        u = torch.rand(len(z), 1)
+        between = (u * z + (1 - u) * fake).requires_grad_()
+        condition = told(labels)
+        f = lambda rows: score(torch.cat([condition, rows], dim=1))  # noqa: E731
+        gradient = torch.autograd.grad(f(between).sum(), between, create_graph=True)[0]
+        return 10 * ((gradient.norm(dim=1) - 1) ** 2).mean() - (f(z).mean() - f(fake).mean())
+
+    def value(z: Tensor, labels: Tensor) -> Tensor:
+        condition = told(labels)
+        return (score(torch.cat([condition, z], 1)) - score(torch.cat([condition, drawn(network, labels)], 1))).mean()
+
+    def build(compiled: Callable) -> Callable[[], Tensor]:
+        # torch.compile cannot differentiate twice: the penalty stays as it is.
+        second = compiled(value)
+
+        def step() -> Tensor:
+            rows = torch.randint(len(latents), (len(latents),))
+            for _ in range(3):
+                descents[1].step(slope(latents[rows], labels))
+            return descents[0].step(second(latents[rows], labels))
+
+        return step
+
+    return build
+
+
+def sinkhorn(latents: Tensor, labels: Tensor, epsilon: float) -> Callable:
+    """Σ p(x) S_ε by geomloss, one problem a class; the network compiled, geomloss as it is."""
+    network = generator()
+    descent = Descent((network,), 1e-3)
+    divergence = SamplesLoss("sinkhorn", p=1, blur=epsilon, debias=True, backend="tensorized")
+
+    def build(compiled: Callable) -> Callable[[], Tensor]:
+        draw = compiled(lambda labels: drawn(network, labels))
+
+        def step() -> Tensor:
+            pair = (z.unflatten(0, (CLASSES, -1)) for z in (draw(labels), latents))
+            return descent.step(divergence(*pair).mean())
+
+        return step
+
+    return build
+
+
+def flow(latents: Tensor, labels: Tensor, epsilon: float, thinning: int) -> Callable:
+    """Regression onto the drift, with plans from geomloss's potentials."""
+    network = generator()
+    descent = Descent((network,), 1e-3)
+    potentials = SamplesLoss("sinkhorn", p=1, blur=epsilon, debias=False, potentials=True, backend="tensorized")
+
+    def pull(x: Tensor, y: Tensor) -> Tensor:
+        f, g = potentials(x, y)
+        cost = torch.cdist(x, y)
+        unit = torch.exp((f[:, :, None] + g[:, None] - cost) / epsilon) / y.shape[1] / cost.clamp_min(1e-5)
+        return unit @ y - unit.sum(2, keepdim=True) * x
+
+    def build(compiled: Callable) -> Callable[[], Tensor]:
+        draw = compiled(lambda labels: drawn(network, labels))
+
+        def step() -> Tensor:
+            x = draw(labels[::thinning])
+            with torch.no_grad():
+                clouds = (z.unflatten(0, (CLASSES, -1)).contiguous() for z in (x, latents, drawn(network, labels)))
+                x_, y, other = clouds
+                target = x + (pull(x_, y) - pull(x_, other)).flatten(0, 1)
+            return descent.step((x - target).square().sum(1).mean() / 2)
+
+        return step
+
+    return build
+
+
+def score(latents: Tensor, labels: Tensor) -> Callable:
+    """Denoising score matching (EDM)."""
+    network = twins.MLP(64 + 32 + CLASSES, 512, 3, 64, norms=True)
+    descent = Descent((network,), 1e-3)
+    frequencies = torch.logspace(-1, 4, 16, base=2.0)
+
+    def loss(z: Tensor, labels: Tensor) -> Tensor:
+        sigma = torch.exp(-0.5 + 1.2 * torch.randn(len(z), 1))
+        noised = z + sigma * torch.randn_like(z)
+        total = sigma**2 + 1
+        angles = torch.log(sigma) / 4 * frequencies
+        condition = told(labels) * (torch.rand(len(z), 1) > 0.1)
+        found = network(torch.cat([noised / total.sqrt(), angles.sin(), angles.cos(), condition], dim=1))
+        denoised = noised / total + sigma / total.sqrt() * found
+        return (total / sigma**2 * (denoised - z).square().mean(1, keepdim=True)).mean()
+
+    def build(compiled: Callable) -> Callable[[], Tensor]:
+        function = compiled(loss)
+        return lambda: descent.step(function(latents, labels))
+
+    return build
+
+
+def classifier(images: Tensor, labels: Tensor, batch: int) -> Callable:
+    """f_enc and f_dis of ReGene: widths (32, 64, 128), 128 latents."""
+    network, head = twins.Classifier((32, 64, 128), 128, (28, 28, 1)), nn.Linear(128, CLASSES)
+
+    def loss(x: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(head(network(x)[0]), labels)
+
+    return _on_images(images, batch, loss, Descent((network, head), 2e-3, decay=1e-3), labels)
+
+
+def decoder(images: Tensor, latents: Tensor, batch: int) -> Callable:
+    """f_dec of ReGene: absolute error, SSIM and the classifier's features."""
+    network = twins.Decoder((32, 64), 128, (28, 28, 1))
+    features = twins.Classifier((32, 64, 128), 128, (28, 28, 1)).requires_grad_(False).eval()
+
+    def loss(x: Tensor, z: Tensor) -> Tensor:
+        decoded = network(z + 0.05 * torch.randn_like(z))
+        value = (x - decoded).abs().mean() + 0.5 * (1 - twins.ssim(x, decoded).mean())
+        return value + twins.perceptual(features(x)[1], features(decoded)[1])
+
+    return _on_images(images, batch, loss, Descent((network,), 2e-3), latents)
