@@ -2,8 +2,8 @@
 
     make train CONFIG=lsdm_sr_digits
 
-Two minutes of one CPU core. PSNR 18.8 dB (L1 regression 20.2, bicubic 13.4), `fd_gen` 0.185 (0.140, 10.8), `spread_skill`
-0.70.
+Two minutes of one CPU core. PSNR 18.8 dB (L1 regression 20.2, bicubic 13.4), `fd_gen` 0.185 (0.140, 10.8),
+`spread_skill` 0.70.
 """
 
 from experiment_jax.sections import experiment

@@ -2,9 +2,9 @@
 
     python train.py --config configs/lsdm_sr_faces64.py:few --workdir runs/lsdm_sr_faces64_few
 
-`:few`, the other images unpaired: `fd_gen` 0.057, `perceptual` 0.384, PSNR 24.2 dB; `:paired_only` 0.066, 0.437, 23.1; L1
-regression 0.078, 0.418, 23.9 (docs/super_resolution.md). Half an hour on one of two CPU cores, beside other work. All pairs
-were not trained.
+`:few`, the other images unpaired: `fd_gen` 0.057, `perceptual` 0.384, PSNR 24.2 dB; `:paired_only` 0.066, 0.437,
+23.1; L1 regression 0.078, 0.418, 23.9 (docs/super_resolution.md). Half an hour on one of two CPU cores, beside other
+work. All pairs were not trained.
 """
 
 from experiment_jax.sections import experiment

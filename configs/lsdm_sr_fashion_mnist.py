@@ -2,9 +2,9 @@
 
     python train.py --config configs/lsdm_sr_fashion_mnist.py --workdir runs/lsdm_sr_fashion_mnist
 
-29 minutes on one of two CPU cores, beside other work. `fd_gen` 0.529 (L1 regression 1.210, bicubic 13.5), `perceptual` 1.920
-(1.980, 4.657), PSNR 20.1 dB (21.5, 16.0), `spread_skill` 0.67: docs/super_resolution.md. `:few` and `:paired_only` were not
-trained.
+29 minutes on one of two CPU cores, beside other work. `fd_gen` 0.529 (L1 regression 1.210, bicubic 13.5),
+`perceptual` 1.920 (1.980, 4.657), PSNR 20.1 dB (21.5, 16.0), `spread_skill` 0.67: docs/super_resolution.md. `:few`
+and `:paired_only` were not trained.
 """
 
 from experiment_jax.sections import experiment
