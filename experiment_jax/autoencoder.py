@@ -6,6 +6,7 @@ Both work at low resolution: pixels are folded into channels before a convolutio
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import dm_pix as pix
 import flax.linen as nn
@@ -20,18 +21,20 @@ class Encoder(nn.Module):
     Attributes:
         widths: channels of each level; every level halves the sides.
         latent_size: dimension of the latent.
+        dtype: see `settings.compute_type`.
     """
 
     widths: tuple[int, ...]
     latent_size: int
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         x = images
         for width in self.widths:
             x = pix.space_to_depth(x, 2)
-            x = nn.silu(_norm(width)(nn.Conv(width, (3, 3))(x)))
-        return nn.Dense(self.latent_size)(x.reshape(len(x), -1))
+            x = nn.silu(_norm(width)(nn.Conv(width, (3, 3), dtype=self.dtype)(x)))
+        return nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(len(x), -1)).astype(images.dtype)
 
 
 class Decoder(nn.Module):
@@ -43,26 +46,30 @@ class Decoder(nn.Module):
         spectral: divide the weights of each layer, as a matrix, by their largest singular value (Miyato et al. 2018,
             arXiv 1802.05957), estimated by power iteration in the collection "batch_stats", which moves where it is
             mutable. Activations are then not normalised: that would divide by their size, and bound nothing.
+        dtype: see `settings.compute_type`.
     """
 
     widths: tuple[int, ...]
     image_shape: tuple[int, int, int]
     spectral: bool = False
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, latents: jax.Array) -> jax.Array:
         height, width, channels = self.image_shape
         scale = 2 ** len(self.widths)
         deepest = self.widths[-1]
+        conv = partial(nn.Conv, kernel_size=(3, 3), dtype=self.dtype)
         layer, norm = (self._spectral, _no_norm) if self.spectral else (_as_it_is, _norm)
-        x = layer(nn.Dense(height // scale * (width // scale) * deepest))(latents)
+        x = layer(nn.Dense(height // scale * (width // scale) * deepest, dtype=self.dtype))(latents)
         x = x.reshape(-1, height // scale, width // scale, deepest)
         x = nn.silu(norm(deepest)(x))
-        x = nn.silu(norm(deepest)(layer(nn.Conv(deepest, (3, 3)))(x)))
+        x = nn.silu(norm(deepest)(layer(conv(deepest))(x)))
         for out in reversed(self.widths[:-1]):
-            x = pix.depth_to_space(layer(nn.Conv(4 * out, (3, 3)))(x), 2)
+            x = pix.depth_to_space(layer(conv(4 * out))(x), 2)
             x = nn.silu(norm(out)(x))
-        return nn.tanh(pix.depth_to_space(layer(nn.Conv(4 * channels, (3, 3)))(x), 2))
+        x = pix.depth_to_space(layer(conv(4 * channels))(x), 2)
+        return nn.tanh(x.astype(latents.dtype))
 
     def _spectral(self, layer: nn.Module) -> Callable[[jax.Array], jax.Array]:
         return partial(nn.SpectralNorm(layer), update_stats=self.is_mutable_collection("batch_stats"))

@@ -7,6 +7,7 @@ with many labels and with few. They are never the judge's, whose verdict would t
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import dm_pix as pix
 import flax.linen as nn
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, parallel, train_state
+from experiment_jax import optimiser, parallel, settings, train_state
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Stage, Upstream
 
@@ -25,16 +26,18 @@ class Features(nn.Module):
 
     Attributes:
         widths: channels of each level.
+        dtype: see `settings.compute_type`.
     """
 
     widths: tuple[int, ...]
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, images: jax.Array) -> list[jax.Array]:
         x, levels = images, []
         for width in self.widths:
             x = pix.space_to_depth(x, 2)
-            x = nn.GroupNorm(num_groups=4)(nn.Conv(width, (3, 3))(x))
+            x = nn.GroupNorm(num_groups=4)(nn.Conv(width, (3, 3), dtype=self.dtype)(x))
             levels.append(x)
             x = nn.silu(x)
         return levels
@@ -49,7 +52,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     """The stage that learns the features, from images alone; `steps=0` leaves them random.
 
     Args:
-        config: widths, optimiser, ema_decay.
+        config: widths, compute, optimiser, ema_decay.
         context: see `Context`.
 
     Raises:
@@ -61,7 +64,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"{context.name}: {height}x{width} images cannot be turned, or halved {len(config.widths)} times; "
             f"leave the stage {context.name} out and set representation.perceptual=0"
         )
-    network, head = Features(config.widths), nn.Dense(4)
+    network, head = Features(config.widths, settings.compute_type(config, context.name)), nn.Dense(4)
     descent = optimiser.build(config.optimiser, context.total_steps)
 
     def init(key: jax.Array, batch: Batch, upstream: Upstream) -> train_state.TrainState:

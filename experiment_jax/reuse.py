@@ -32,8 +32,11 @@ def identity(job: Job, dataset: Dataset, upstream: Mapping[str, str]) -> str:
         dataset: whose validation images count where they choose the checkpoint.
         upstream: digests of the stages before it, by name.
     """
-    settings = configs.flat(job.section)
-    del settings["from_run"]
+    settings = {
+        key: value
+        for key, value in configs.flat(job.section).items()
+        if key != "from_run" and not (key in run_directory.LATER_OF_STAGES and value is None)
+    }
     seen = [content(job.view)]
     if job.section.best:
         seen.append(content(View(dataset.validation.images, dataset.validation.labels)))

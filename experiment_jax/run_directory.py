@@ -26,6 +26,7 @@ EVALUATION = ("judge", "witnesses", "evaluation")  # what a training does not de
 MACHINE = ("parallel", "data.resident")  # how it is computed, not what
 # Settings that came when judges were cached already: at None, which is what they did before, no fingerprint knows them.
 LATER = ("data.crop", "data.size", "data.unpaired", "data.label")
+LATER_OF_STAGES = ("compute",)  # likewise, of any stage, and no identity of a stage knows them (`reuse.identity`)
 
 
 def check(workdir: Path, config: ConfigDict) -> list[str]:

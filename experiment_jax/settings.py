@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiment_jax.errors import UserError
@@ -57,6 +58,21 @@ def check_choice(section: ConfigDict, stage: str, name: str, known: Iterable[str
     """Raises UserError unless the setting is one of `known`."""
     if section[name] not in (known := tuple(known)):
         _refuse(stage, name, section[name], f"choose one of {', '.join(known)}")
+
+
+def compute_type(section: ConfigDict, stage: str) -> Any:
+    """What a stage's convolutions and products of matrices compute in, as Flax's `dtype`; None: as its parameters.
+
+    Parameters, their gradients and averages, the statistics of norms, and losses are float32 either way. An older run's
+    section has no `compute`, which means None as well.
+
+    Raises:
+        UserError: neither None nor one of float32 and bfloat16.
+    """
+    name = section.get("compute") or "float32"
+    if name not in ("float32", "bfloat16"):
+        _refuse(stage, "compute", name, "choose one of float32, bfloat16")
+    return jnp.bfloat16 if name == "bfloat16" else None
 
 
 def _refuse(stage: str, name: str, value: Any, advice: str) -> None:

@@ -31,9 +31,9 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     Args:
         config: kind (one of `lsdm_jax.kinds.KINDS`, or "identity": latents are the pixels, and nothing is trained),
-            latent_size, widths, l1, ssim and perceptual (weights of the reconstruction loss), optimiser, ema_decay,
-            and what the kind itself reads: noise (autoencoder; standard deviation of what the decoder's inputs get in
-            training, in units of the latents' own scale), kl (vae), mmd (wae), l2 (rae).
+            latent_size, widths, compute, l1, ssim and perceptual (weights of the reconstruction loss), optimiser,
+            ema_decay, and what the kind itself reads: noise (autoencoder; standard deviation of what the decoder's
+            inputs get in training, in units of the latents' own scale), kl (vae), mmd (wae), l2 (rae).
         context: see `Context`; its model provides features where `perceptual` is not 0.
 
     Raises:
@@ -52,8 +52,9 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"type --config.{context.name}.perceptual=0"
         )
     check_sides(context.image_shape, config.widths, context.name)
-    encoder = Encoder(config.widths, kind.outputs * config.latent_size)
-    decoder = Decoder(config.widths, context.image_shape, kind.spectral)
+    dtype = settings.compute_type(config, context.name)
+    encoder = Encoder(config.widths, kind.outputs * config.latent_size, dtype)
+    decoder = Decoder(config.widths, context.image_shape, kind.spectral, dtype)
     descent = optimiser.build(config.optimiser, context.total_steps)
     own = Representation(kind, encoder, decoder, descent, config, context)
     provides = dict(encode=own.encode, decode=own.decode, latent_size=config.latent_size)

@@ -4,7 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiment_jax.sections import optimiser, stage
+from experiment_jax.sections import optimiser, optional, stage
 
 # A few steps of small batches: enough to see that a recipe runs on its data.
 SMOKE = {
@@ -73,7 +73,14 @@ CROSSINGS = {
 
 def perceptual(**own: Any) -> ConfigDict:
     """The stage whose features the perceptual loss uses; see `experiment_jax.perceptual`."""
-    settings = dict(view="all", batch_size=128, steps=1000, optimiser=dict(learning_rate=2e-3), widths=(32, 64))
+    settings = dict(
+        view="all",
+        batch_size=128,
+        steps=1000,
+        optimiser=dict(learning_rate=2e-3),
+        widths=(32, 64),
+        compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
+    )
     return stage("experiment_jax.perceptual:stage", **settings | own)
 
 
@@ -87,6 +94,7 @@ def representation(**own: Any) -> ConfigDict:
         kind="autoencoder",  # or vae, wae, rae; identity, with steps=0: latents are the pixels
         latent_size=64,
         widths=(32, 64),  # channels of each level; a level halves the sides
+        compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
         l1=1.0,
         ssim=0.0,
         perceptual=0.0,

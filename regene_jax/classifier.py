@@ -36,6 +36,7 @@ class Encoder(nn.Module):
         latent_size: dimension of z.
         activation: of z, a name in ACTIVATIONS; after a ReLU latents are sparse and starve the decoder.
         axis_name: over which BatchNorm's statistics are taken under pmap.
+        dtype: see `settings.compute_type`.
     """
 
     widths: tuple[int, ...]
@@ -43,18 +44,20 @@ class Encoder(nn.Module):
     latent_size: int
     activation: str
     axis_name: str | None = None
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, list[jax.Array]]:
         x, maps = images, []
         for width in self.widths:
             for _ in range(self.convolutions):
-                x = nn.Conv(width, (3, 3), use_bias=False)(x)  # BatchNorm would take a bias away again
+                # Without a bias: BatchNorm would take it away again.
+                x = nn.Conv(width, (3, 3), use_bias=False, dtype=self.dtype)(x)
                 x = nn.BatchNorm(use_running_average=not train, momentum=0.9, axis_name=self.axis_name)(x)
                 x = nn.leaky_relu(x)
             maps.append(x)
             x = max_pool(x)
-        z = nn.Dense(self.latent_size)(x.reshape(len(x), -1))
+        z = nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(len(x), -1)).astype(images.dtype)
         return ACTIVATIONS[self.activation](z), maps
 
 
@@ -73,7 +76,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     """The stage of the classifier.
 
     Args:
-        config: widths, convolutions, latent_size, activation, label_smoothing, optimiser, ema_decay.
+        config: widths, convolutions, latent_size, activation, compute, label_smoothing, optimiser, ema_decay.
         context: see `Context`.
 
     Raises:
@@ -92,7 +95,14 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"halved 1 to {levels} times; give as many widths, as in --config.{context.name}.widths={fit}"
         )
     own = Classifier(
-        Encoder(config.widths, config.convolutions, config.latent_size, config.activation, context.axis_name),
+        Encoder(
+            config.widths,
+            config.convolutions,
+            config.latent_size,
+            config.activation,
+            context.axis_name,
+            settings.compute_type(config, context.name),
+        ),
         nn.Dense(context.num_classes),
         optimiser.build(config.optimiser, context.total_steps),
         config,

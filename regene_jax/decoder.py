@@ -13,7 +13,7 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, parallel, passes, reconstruction, train_state
+from experiment_jax import optimiser, parallel, passes, reconstruction, settings, train_state
 from experiment_jax.autoencoder import Decoder, check_sides
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
@@ -26,9 +26,9 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     """The stage of the decoder.
 
     Args:
-        config: widths (channels of each level, in the encoder's order), noise (standard deviation of what the latents
-            get in training, in units of their root mean square), l1 (a weight), ssim and perceptual (each a pair of
-            weights, at the first step and at the last), optimiser, ema_decay.
+        config: widths (channels of each level, in the encoder's order), compute, noise (standard deviation of what
+            the latents get in training, in units of their root mean square), l1 (a weight), ssim and perceptual (each a
+            pair of weights, at the first step and at the last), optimiser, ema_decay.
         context: see `Context`; its model must encode, and provide features where `perceptual` is not (0, 0).
 
     Raises:
@@ -48,7 +48,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         )
     check_sides(context.image_shape, config.widths, name)
     own = Inverse(
-        Decoder(config.widths, context.image_shape),
+        Decoder(config.widths, context.image_shape, dtype=settings.compute_type(config, name)),
         optimiser.build(config.optimiser, context.total_steps),
         config,
         context,

@@ -5,7 +5,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiment_jax import sections
-from experiment_jax.sections import stage
+from experiment_jax.sections import optional, stage
 
 # A few steps of small batches: enough to see that a recipe runs on its data.
 SMOKE = {
@@ -47,6 +47,7 @@ def classifier(**own: Any) -> ConfigDict:
         latent_size=64,
         activation="linear",  # of the latents: linear, leaky_relu or relu
         label_smoothing=0.0,
+        compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
     )
     return stage("regene_jax.classifier:stage", **settings | own)
 
@@ -65,6 +66,7 @@ def decoder(**own: Any) -> ConfigDict:
         steps=6000,
         optimiser=dict(learning_rate=2e-3),
         widths=(32, 64),  # channels of each level; a level doubles the sides
+        compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
         noise=0.05,  # on the latents in training, in units of their scale
         l1=1.0,
         ssim=(0.5, 0.1),  # the first weight and the last
