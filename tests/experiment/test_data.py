@@ -248,7 +248,7 @@ def test_a_set_without_labels_says_what_it_has(prepared):
     features["featuresDict"]["features"]["digit"] = features["featuresDict"]["features"].pop("label")
     path.write_text(json.dumps(features))
     message = refused(read, str(prepared), "train")
-    assert "needs the features image and label" in message and "digit" in message
+    assert "has no feature label for a class" in message and "digit" in message
 
 
 def test_a_split_that_is_not_there_is_named(prepared):
