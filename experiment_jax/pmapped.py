@@ -53,8 +53,14 @@ def single(job: Job, upstream: Upstream) -> Program:
         advance=advance,
         like=program.placed(job.abstract_state(upstream), everywhere),
         join=lambda states: spread(states[0]),
-        split=lambda tree: [jax.tree.map(lambda leaf: leaf[0], tree)],
+        split=lambda tree: [jax.tree.map(_first, tree)],
     )
+
+
+def _first(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    """That of the first device. Indexing all devices' array would be a program of all of them for each leaf, and such
+    programs side by side may wait for each other for ever where eight fake devices share two cores."""
+    return leaf[0] if isinstance(leaf, np.ndarray) else leaf.addressable_shards[0].data[0]
 
 
 def _copies(count: int, leaf: jax.Array) -> jax.Array:
