@@ -99,7 +99,7 @@ def _class_names(features: Any, label: str, name: str) -> tuple[str, ...]:
         if part not in getattr(found, "keys", tuple)():
             raise UserError(
                 f"data.name={name}: has no feature {label} for a class; type --config.data.label=FEATURE: it has "
-                f"{', '.join(_leaves(features))}"
+                f"{', '.join(sorted(_leaves(features)))}"
             )
         found = found[part]
     if hasattr(found, "names"):

@@ -206,7 +206,7 @@ def test_a_class_may_be_any_truth_value_or_class_label_of_a_set(folder, tmp_path
         np.testing.assert_array_equal(np.asarray(found.images), [image for image, _ in images])
     assert read(str(TINY), label="label")[1] == read(str(TINY))[1]
     message = refused(read, smiles)
-    assert "has no feature label" in message and "it has image, attributes/Smiling" in message
+    assert "has no feature label" in message and "it has attributes/Smiling, image" in message
     assert "neither a class label nor a truth value" in refused(read, smiles, label="image")
     assert "neither a class label nor a truth value" in refused(read, smiles, label="attributes")
 
