@@ -16,6 +16,7 @@ from experiment_jax import passes, settings
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Frozen, PyTree, Stage, Upstream
+from lsdm_jax.representation import moments, standardise
 
 KERNELS = ("area", "bicubic")
 
@@ -60,14 +61,11 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         return low + config.noise * jax.vmap(lambda key: jax.random.normal(key, low.shape[1:]))(keys)
 
     def embed(params: Upstream, low: jax.Array) -> jax.Array:
-        own = params[context.name]
-        return ((low - own["mean"]) / own["scale"]).reshape(len(low), -1)
+        return standardise(params[context.name], low).reshape(len(low), -1)
 
     def finish(state: PyTree, view: View, upstream: Upstream) -> Frozen:
         shrink = jax.jit(lambda images: degrade(upstream, passes.to_float(images)))
-        low = passes.over(shrink, view.images, batch_size=500).astype(np.float64)
-        mean = low.mean(axis=0)
-        return {"mean": mean.astype(np.float32), "scale": np.sqrt(np.mean((low - mean) ** 2)).astype(np.float32)}
+        return moments(passes.over(shrink, view.images, batch_size=500))
 
     provides = dict(degrade=degrade, noise=noise, embed=embed)
     return Stage.untrained(finish, provides | ({"project": project} if config.project else {}))

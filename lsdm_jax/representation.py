@@ -146,7 +146,7 @@ def identity(context: Context) -> Stage:
 
 
 def moments(latents: np.ndarray) -> Frozen:
-    """Of latents `[N, latent]`: the mean of each coordinate and the scale of all, what they are standardised by."""
+    """Of latents `[N, latent]`, or images: the mean of each coordinate and the scale of all, to be standardised by."""
     latents = latents.astype(np.float64)
     mean = latents.mean(axis=0)
     scale = np.sqrt(np.mean((latents - mean) ** 2))
