@@ -19,6 +19,7 @@ from experiment_jax.data import View
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
 from experiment_jax.train_state import TrainState
+from regene_jax.pooling import max_pool
 
 PyTree = Any
 ACTIVATIONS = {"linear": lambda z: z, "leaky_relu": nn.leaky_relu, "relu": nn.relu}
@@ -59,17 +60,6 @@ class Encoder(nn.Module):
             x = max_pool(x)
         z = nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(len(x), -1)).astype(images.dtype)
         return ACTIVATIONS[self.activation](z), maps
-
-
-def max_pool(x: jax.Array) -> jax.Array:
-    """Maxima over 2×2, an odd last row or column dropped: `[batch, height, width, channels]` -> half the sides.
-
-    Written as maxima of slices: the gradient of a windowed reduction is an order of magnitude slower on CPU.
-    """
-    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    x = x[:, :height, :width]
-    above, below = (jnp.maximum(x[:, row::2, ::2], x[:, row::2, 1::2]) for row in (0, 1))
-    return jnp.maximum(above, below)
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:

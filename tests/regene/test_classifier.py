@@ -37,14 +37,6 @@ def trained():
     return stage, state, stage.finish(state, view, {}), view
 
 
-def test_pooling_takes_the_maximum_of_each_square_and_drops_the_odd_edge():
-    x = np.random.default_rng(0).normal(size=(3, 7, 5, 2)).astype(np.float32)
-    expected = np.stack(
-        [[x[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].max(axis=(1, 2)) for c in range(2)] for r in range(3)]
-    )
-    np.testing.assert_array_equal(classifier.max_pool(jnp.asarray(x)), expected.transpose(2, 0, 1, 3))
-
-
 @pytest.mark.parametrize(
     ("shape", "widths"), [((28, 28, 1), (4, 5, 6)), ((11, 12, 3), (4, 5)), ((64, 64, 3), (4,) * 6)]
 )
