@@ -26,7 +26,7 @@ from lsdm_jax import sections
 from lsdm_jax.matching import MATCHERS
 
 BASE = {"batch": 640, "classes": 10, "latent": 64}
-GROWN = {"batch": (160, 320, 640, 1280, 2560), "classes": (1, 2, 5, 10, 20, 40), "latent": (8, 16, 64, 256)}
+GROWN = {"batch": (160, 640, 2560, 5120), "classes": (1, 2, 10, 32, 128), "latent": (8, 64, 256)}
 
 
 def step(matcher: str, batch: int, classes: int, latent: int, devices: int = 1) -> Callable[[], object]:

@@ -176,13 +176,11 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
     """`experiment_jax.ssim.ssim`, of images of 11 pixels or more: `[batch]`."""
     offsets = torch.arange(11, device=first.device, dtype=first.dtype) - 5
     window = torch.exp(-0.5 * (offsets / 1.5) ** 2)
-    window = window / window.sum()
+    height, width = (torch.eye(side, device=first.device)[:, None] for side in first.shape[2:])
+    down, across = (F.conv1d(side, (window / window.sum())[None, None])[:, 0] for side in (height, width))
 
     def mean(images: Tensor) -> Tensor:
-        folded = images.flatten(0, 1)[:, None]
-        return F.conv2d(F.conv2d(folded, window[None, None, :, None]), window[None, None, None]).unflatten(
-            0, images.shape[:2]
-        )[:, :, 0]
+        return down.T @ images @ across
 
     mean_1, mean_2 = mean(first), mean(second)
     variance_1, variance_2 = mean(first**2) - mean_1**2, mean(second**2) - mean_2**2

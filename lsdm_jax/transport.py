@@ -6,7 +6,7 @@
     S_ε(x, y) = OT_ε(x, y) − ½ OT_ε(x, x) − ½ OT_ε(y, y)   (Genevay et al. 2018; Feydy et al. 2019, eq. 3),
 
 which tends to W₁ as ε falls. ε is fixed: OTT's default moves with the data. The solver is OTT's, and around it stands
-what OTT leaves to its callers; `python benchmarks/transport.py` measures every choice.
+what OTT leaves to its callers; `python benchmarks/transport.py` undoes one choice after another.
 
 * The cost matrix is computed once: a `PointCloud` computes it anew in every iteration.
 * ε-scaling: from the diameter down to ε by halves, one update of the potentials at each. That warm start saves tens of
