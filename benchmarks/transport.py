@@ -27,6 +27,7 @@ from ott.solvers.linear import acceleration
 from scipy.spatial.distance import cdist
 
 from lsdm_jax import transport
+from lsdm_jax.costs import Distance
 
 SIZES = ((64, 64), (512, 8), (512, 64), (512, 256), (4096, 64), (8192, 64))  # points, features
 
@@ -51,7 +52,7 @@ def choices(x: np.ndarray, y: np.ndarray, epsilon: float) -> dict[str, Callable[
     scaled = epsilon_scheduler.Epsilon(epsilon, init=diameter / 2 / epsilon, decay=0.5)
 
     def once(x: jax.Array, y: jax.Array, epsilon: object = epsilon) -> geometry.Geometry:
-        return geometry.Geometry(cost_matrix=transport.Distance().all_pairs(x, y), epsilon=epsilon)
+        return geometry.Geometry(cost_matrix=Distance().all_pairs(x, y), epsilon=epsilon)
 
     def anew(x: jax.Array, y: jax.Array) -> geometry.Geometry:
         return pointcloud.PointCloud(x, y, cost_fn=costs.Euclidean(), epsilon=epsilon)

@@ -7,7 +7,7 @@ import ot
 import pytest
 from scipy.spatial.distance import cdist
 
-from lsdm_jax import transport
+from lsdm_jax import costs, transport
 
 TIGHT = dict(max_iterations=2000, threshold=1e-5)
 SHIPPED = dict(max_iterations=200, threshold=1e-2)
@@ -107,8 +107,8 @@ def test_clusters_far_apart_at_small_epsilon_stay_in_the_range_of_float32():
 
 def test_distances_are_right_wherever_the_clouds_are():
     x, y = cloud(11), cloud(7, seed=1)
-    np.testing.assert_allclose(transport.Distance().all_pairs(x, y), cdist(x, y), rtol=1e-5)
-    np.testing.assert_allclose(transport.Distance()(x[0], y[0]), np.linalg.norm(x[0] - y[0]), rtol=1e-6)
+    np.testing.assert_allclose(costs.Distance().all_pairs(x, y), cdist(x, y), rtol=1e-5)
+    np.testing.assert_allclose(costs.Distance()(x[0], y[0]), np.linalg.norm(x[0] - y[0]), rtol=1e-6)
     near, _, _ = solved(x, y, 1.0)
     far, _, _ = solved(x + 1000, y + 1000, 1.0)
     np.testing.assert_allclose(far, near, rtol=1e-4)
@@ -117,7 +117,7 @@ def test_distances_are_right_wherever_the_clouds_are():
 @pytest.mark.parametrize("features", [1, 2, 5, 64, 300])
 def test_points_that_coincide_are_no_distance_apart(features):
     x = cloud(50, features)
-    np.testing.assert_array_equal(np.diag(jax.jit(transport.Distance().all_pairs)(x, x.copy())), np.zeros(50))
+    np.testing.assert_array_equal(np.diag(jax.jit(costs.Distance().all_pairs)(x, x.copy())), np.zeros(50))
 
 
 def test_iterations_are_bounded_and_come_by_tens():
@@ -141,7 +141,8 @@ def test_by_blocks_is_the_same_as_by_kernels(monkeypatch):
     run = lambda: jax.jit(jax.value_and_grad(lambda x: transport.divergence(x, y, **solver), has_aux=True))(x)  # noqa: E731
     (value, _), gradient = run()
     monkeypatch.setattr(transport, "DENSE", 16)
-    monkeypatch.setattr(transport, "BLOCK", 5)
+    for module in (costs, transport):
+        monkeypatch.setattr(module, "BLOCK", 5)
     (blocked, evidence), by_blocks = run()
     assert evidence["converged"] == 1
     np.testing.assert_allclose(blocked, value, rtol=1e-4)
