@@ -17,7 +17,7 @@ from clock import milliseconds  # of this folder
 from flax import linen as nn
 from machine import machine
 
-from experiment_jax import memory
+from experiment_jax import cpu
 
 BATCH = 128
 LAYERS = {  # of each network: side, channels in and out, as often as they come
@@ -58,7 +58,7 @@ def pairs(side: int, channels: int, width: int) -> list[list[Callable[[], object
 
 
 def main() -> None:
-    memory.keep_freed_pages()
+    cpu.prepare()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     print(f"{machine()}, torch {torch.__version__}; each cell: PyTorch / ours (ours, ms)\n")
     columns = "network", "convolution", "forward", "by input", "by kernel"

@@ -22,7 +22,7 @@ import torch_steps  # of this folder
 from clock import milliseconds
 from machine import machine
 
-from experiment_jax import load_config, memory, parallel
+from experiment_jax import cpu, load_config, parallel
 from experiment_jax import program as programs
 from experiment_jax.data import Dataset
 from experiment_jax.method import build, job
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile too")
     parser.add_argument("--rounds", type=int, default=5)
     flags = parser.parse_args()
-    memory.keep_freed_pages()  # as train.py does; PyTorch gains by it too
+    cpu.prepare()  # as train.py does; PyTorch gains by kept memory too
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     gpu = torch.cuda.is_available()
     torch.set_default_device("cuda" if gpu else "cpu")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from experiment_jax import cache, memory
+from experiment_jax import cache, cpu
 from experiment_jax.errors import UserError
 
 OVERRIDE = "--config."
@@ -56,7 +56,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     logging.getLogger("absl").setLevel(logging.ERROR)  # readers of data sets say which faster ones they miss
     logging.getLogger("experiment_jax").setLevel(logging.INFO)
     cache.keep_compiled_programs()
-    memory.keep_freed_pages()
+    cpu.prepare()
     try:
         status = main() or 0
     except UserError as error:

@@ -1,0 +1,40 @@
+"""What makes the CPU backend quick. Both functions are for the entry scripts: they change the whole process."""
+
+import ctypes
+import os
+
+import jax
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+_LIBRARY = "--xla_cpu_experimental_ynn_fusion_type"  # what XLA leaves to YNNPACK
+
+
+def prepare() -> None:
+    """Both; before the first computation."""
+    keep_freed_pages()
+    convolve_on_all_cores()
+
+
+def keep_freed_pages() -> None:
+    """What a step gives back is kept for the next one, in place of being returned to the system and cleared anew.
+
+    On CPU, XLA asks for the memory of a program at every call. Above 32 MB, glibc returns that, and the faults of
+    its pages take a fifth of a step of a convolutional stage. Pieces up to 64 MB are kept, and larger ones that the
+    main thread asks for: other threads' arenas hold none. (One arena for all would, and made small steps wait for its
+    lock.) Nothing happens where the C library is another.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "gnu_get_libc_version"):
+        library.mallopt(_MMAP_THRESHOLD, 2**30)
+        library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def convolve_on_all_cores() -> None:
+    """Convolutions go to Eigen, which shares one among all cores; jaxlib 0.10 gives them to YNNPACK, which does not.
+
+    Of another jaxlib it is not known, and a flag that XLA does not know ends the process. A choice of the user's in
+    XLA_FLAGS is left alone.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if jax.__version_info__[:2] == (0, 10) and _LIBRARY not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_LIBRARY}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION".strip()
