@@ -3,7 +3,7 @@
     python train.py --config configs/study_representations.py --workdir runs/representations --sweep
     python eval.py --workdir runs/representations --sweep --by fd_gen,recall
 
-On digits, 21 minutes of one CPU core; `:fashion_mnist`, trained shortly, half an hour of one. Each representation is
+On digits, 21 minutes of one CPU core; `:fashion_mnist`, trained shortly, 42 minutes of two. Each representation is
 trained once for its four samplers. Results: docs/representations.md.
 """
 
