@@ -19,14 +19,16 @@ def keep_freed_pages() -> None:
     """What a step gives back is kept for the next one, in place of being returned to the system and cleared anew.
 
     On CPU, XLA asks for the memory of a program at every call. Above 32 MB, glibc returns that, and the faults of
-    its pages take a fifth of a step of a convolutional stage. Pieces up to 64 MB are kept, and larger ones that the
-    main thread asks for: other threads' arenas hold none. (One arena for all would, and made small steps wait for its
-    lock.) Nothing happens where the C library is another.
+    its pages take a fifth of a step of a convolutional stage. Pieces above 64 MB are kept for the main thread alone,
+    which therefore runs programs itself: that costs a step the millisecond in which the next would be prepared. (One
+    arena for all threads would do too, and makes small steps wait for its lock.) Nothing is kept where the C library
+    is another.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):
         library.mallopt(_MMAP_THRESHOLD, 2**30)
         library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def convolve_on_all_cores() -> None:

@@ -19,7 +19,7 @@ from experiment_jax import cpu
 cpu.prepare()
 
 @jax.jit
-def sorted_twice(x):  # needs 40 MB in between
+def sorted_twice(x):  # needs 80 MB in between
     return jnp.sum(jnp.sort(jnp.sort(x, axis=0), axis=1))
 
 def pages():
@@ -27,7 +27,7 @@ def pages():
     jax.block_until_ready(sorted_twice(x))
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-x = jnp.ones((3200, 3200))
+x = jnp.ones((4500, 4500))
 print(min(pages() for _ in range(8)))
 """
 
@@ -36,7 +36,7 @@ print(min(pages() for _ in range(8)))
 def test_a_step_takes_its_memory_from_the_one_before(request):
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=request.config.rootpath, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 1000  # 40 MB are 10,000 pages
+    assert int(done.stdout) < 1000  # 80 MB are 20,000 pages
 
 
 @pytest.mark.skipif(jax.__version_info__[:2] != (0, 10), reason="of jaxlib 0.10: the flag may not be known to others")
