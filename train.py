@@ -8,10 +8,11 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from experiment_jax import Stopped, UserError, command_line, load_config, processes, sweep, train
+from experiment_jax import Stopped, UserError, command_line, cpu, load_config, processes, sweep, train
 
 
 def main() -> int | None:
+    cpu.convolve_on_all_cores()
     parser = command_line.Parser(__doc__)
     parser.add_argument("--config", required=True, help="a config file and, after a colon, one of its variants")
     parser.add_argument("--workdir", required=True, help="the run's directory; an interrupted run goes on from there")

@@ -58,7 +58,8 @@ def pairs(side: int, channels: int, width: int) -> list[list[Callable[[], object
 
 
 def main() -> None:
-    cpu.prepare()
+    cpu.keep_freed_pages()
+    cpu.convolve_on_all_cores()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     print(f"{machine()}, torch {torch.__version__}; each cell: PyTorch / ours (ours, ms)\n")
     columns = "network", "convolution", "forward", "by input", "by kernel"

@@ -56,7 +56,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     logging.getLogger("absl").setLevel(logging.ERROR)  # readers of data sets say which faster ones they miss
     logging.getLogger("experiment_jax").setLevel(logging.INFO)
     cache.keep_compiled_programs()
-    cpu.prepare()
+    cpu.keep_freed_pages()
     try:
         status = main() or 0
     except UserError as error:

@@ -1,4 +1,4 @@
-"""What makes the CPU backend quick. Both functions are for the entry scripts: they change the whole process."""
+"""What makes the CPU backend quick; for the entry scripts, before they compute, as it is of the whole process."""
 
 import ctypes
 import os
@@ -7,12 +7,6 @@ import jax
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _LIBRARY = "--xla_cpu_experimental_ynn_fusion_type"  # what XLA leaves to YNNPACK
-
-
-def prepare() -> None:
-    """Both; before the first computation."""
-    keep_freed_pages()
-    convolve_on_all_cores()
 
 
 def keep_freed_pages() -> None:
@@ -34,6 +28,8 @@ def keep_freed_pages() -> None:
 def convolve_on_all_cores() -> None:
     """Convolutions go to Eigen, which shares one among all cores; jaxlib 0.10 gives them to YNNPACK, which does not.
 
+    Sums are then taken in another order. So this is for programs that train and do not evaluate: judges are trained
+    where they are first needed, in an evaluation, and one that differs in its last bits is another judge.
     Of another jaxlib it is not known, and a flag that XLA does not know ends the process. A choice of the user's in
     XLA_FLAGS is left alone.
     """

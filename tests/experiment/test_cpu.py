@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from experiment_jax import cpu
 
-cpu.prepare()
+cpu.keep_freed_pages()
 
 @jax.jit
 def sorted_twice(x):  # needs 80 MB in between
