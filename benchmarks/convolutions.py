@@ -12,6 +12,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+import table  # of this folder
 import torch
 from clock import milliseconds  # of this folder
 from flax import linen as nn
@@ -62,8 +63,7 @@ def main() -> None:
     cpu.convolve_on_all_cores()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     print(f"{machine()}, torch {torch.__version__}; each cell: PyTorch / ours (ours, ms)\n")
-    columns = "network", "convolution", "forward", "by input", "by kernel"
-    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    table.head("network", "convolution", "forward", "by input", "by kernel")
     for network, layers in LAYERS.items():
         for side, channels, width in layers:
             times = [milliseconds(pair) for pair in pairs(side, channels, width)]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
+import table  # of this folder
 import torch
 import torch_steps  # of this folder
 from clock import milliseconds
@@ -107,8 +108,7 @@ def main() -> None:
 
     data = dataset()
     print(f"{machine()}, torch {torch.__version__}, {'bfloat16' if gpu else 'float32'}\n")
-    columns = "stage", "eager / ours", "compiled / ours", "ours, ms a step", "eager, ms", "compiled, ms"
-    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    table.head("stage", "eager / ours", "compiled / ours", "ours, ms a step", "eager, ms", "compiled, ms")
     for name in flags.only:
         config, stage, settings = CASES[name]
         dispatch, steps = ours(

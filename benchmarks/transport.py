@@ -17,6 +17,7 @@ import divergences  # of this folder
 import jax
 import numpy as np
 import ot
+import table
 import torch
 from clock import milliseconds
 from divergences import SHIPPED
@@ -72,16 +73,13 @@ def iterations(x: np.ndarray, y: np.ndarray, epsilon: float) -> int:
     return int(jax.jit(lambda x, y: transport.solve(x, y, epsilon=epsilon, **SHIPPED).evidence["iterations"])(x, y))
 
 
-def table(*columns: str) -> None:
-    print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-
-
 def errors(points: int, features: int, epsilons: list[float]) -> None:
     """The first table."""
     x, y = divergences.clouds(points, features)
     w1 = ot.emd2([], [], cdist(x.astype(float), y.astype(float)), numItermax=10_000_000)
     print(f"\n{points} points in {features} dimensions; W₁ = {w1:.3f}")
-    table("ε", "", "time / ours", "ms", "error of S_ε", "of its gradient", "S_ε − W₁")
+    print()
+    table.head("ε", "", "time / ours", "ms", "error of S_ε", "of its gradient", "S_ε − W₁")
     for epsilon in epsilons:
         sides = {
             "ours": divergences.ours(x, y, epsilon),
@@ -102,7 +100,8 @@ def errors(points: int, features: int, epsilons: list[float]) -> None:
 
 def undone(points: int, features: int, epsilons: list[float]) -> None:
     """The second table."""
-    table("ε", "potentials and pulls of one problem", "time / as it is", "ms")
+    print()
+    table.head("ε", "potentials and pulls of one problem", "time / as it is", "ms")
     for epsilon in epsilons:
         sides = choices(*divergences.clouds(points, features), epsilon)
         times = milliseconds(list(sides.values()), rounds=5)
@@ -112,7 +111,8 @@ def undone(points: int, features: int, epsilons: list[float]) -> None:
 
 def sizes(epsilons: list[float]) -> None:
     """The third table."""
-    table("points", "features", "ε", "geomloss / ours", "ours, ms", "geomloss, ms", "iterations")
+    print()
+    table.head("points", "features", "ε", "geomloss / ours", "ours, ms", "geomloss, ms", "iterations")
     for points, features in SIZES:
         x, y = divergences.clouds(points, features)
         for epsilon in epsilons if points <= 4096 else epsilons[:1]:  # a call of geomloss's takes 16 s there
