@@ -1,6 +1,7 @@
 """Durations carry their unit in the key: `steps=100`, `log_epochs=1.0`, `warmup_percent=2.0`."""
 
 import math
+from fractions import Fraction
 
 from ml_collections import ConfigDict
 
@@ -20,7 +21,7 @@ def replace(section: ConfigDict, key: str) -> None:
     name, _, unit = key.rpartition("_")
     if unit in UNITS:
         for other in keys(name, UNITS):
-            if other in section:
+            if other in section and other != key:
                 section[other] = None
 
 
@@ -52,12 +53,11 @@ def to_steps(
     [(key, value)] = given.items()
     if not 0 <= value < math.inf:
         raise UserError(f"{key}={value}: a duration is finite and not negative; give 0 or more")
-    # The product comes before the quotient, so that what divides evenly is exact: 100 · (110 / 100) exceeds 110.
-    per_step = {
-        "steps": (1, 1),
-        "epochs": (num_examples or 0, batch_size),
-        "examples": (1, batch_size),
-        "percent": (total or 0, 100),
+    per_unit = {
+        "steps": Fraction(1),
+        "epochs": Fraction(num_examples or 0, batch_size),
+        "examples": Fraction(1, batch_size),
+        "percent": Fraction(total or 0, 100),
     }
-    factor, divisor = per_step[key.rpartition("_")[2]]
-    return math.ceil(value * factor / divisor)
+    # The decimal number that was typed, not the binary one nearest to it: 1.1 · 100 exceeds 110 in floats.
+    return math.ceil(Fraction(str(value)) * per_unit[key.rpartition("_")[2]])
