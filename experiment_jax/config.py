@@ -23,6 +23,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.sections import Optional
 
 PACKAGES = ("experiment_jax", "lsdm_jax", "regene_jax")
+OPTIONAL = "may_be_none"  # beside the sections of config.json
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -108,9 +109,10 @@ def _find(config: ConfigDict, key: str) -> tuple[ConfigDict, str]:
 def _typed(value: Any, section: ConfigDict, name: str) -> Any:
     """`value` as a value of the setting: text is read, other values are checked where ConfigDict is lenient."""
     kind, current = section.get_type(name), section[name]
-    if isinstance(value, str) and kind is not str:
+    optional = name in _optional(section)
+    if isinstance(value, str) and (kind is not str or (optional and value == "None")):
         value = _read(value, kind)
-    if value is None and not isinstance(section.get_ref(name), Optional):
+    if value is None and not optional:
         _reject(value)
     if isinstance(value, bool) and kind is not bool:
         _reject(value)
@@ -122,6 +124,12 @@ def _typed(value: Any, section: ConfigDict, name: str) -> Any:
             _reject(value)
         return tuple(value)
     return value
+
+
+def _optional(section: ConfigDict) -> dict[str, Optional]:
+    """The settings of a section that may be None; not those of the sections in it."""
+    fields = section.items(preserve_field_references=True)
+    return {name: field for name, field in fields if isinstance(field, Optional)}
 
 
 def _read(text: str, kind: type) -> Any:
@@ -153,27 +161,47 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def to_json(config: ConfigDict) -> str:
-    """The config as JSON text, which `from_json` reads back; JSON has no infinity, so that is the text "inf"."""
+    """The config as JSON text, which `from_json` reads back; JSON has no infinity, so that is the text "inf".
+
+    Under OPTIONAL stands the type of each setting that may be None, by dotted key.
+    """
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(inner) for inner in value]
         return str(value) if isinstance(value, float) and math.isinf(value) else value
 
-    return json.dumps(plain(config.to_dict()), indent=2, sort_keys=True, allow_nan=False)
+    content = {**plain(config.to_dict()), OPTIONAL: _optional_types(config)}
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+
+
+def _optional_types(config: ConfigDict, prefix: str = "") -> dict[str, str]:
+    found = {prefix + name: field.get_type().__name__ for name, field in _optional(config).items()}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            found |= _optional_types(value, f"{prefix}{key}.")
+    return found
 
 
 def from_json(text: str) -> ConfigDict:
-    """A locked config out of a run directory's config.json."""
+    """A locked config out of a run directory's config.json; the same settings may be None as in what was written."""
+    content = json.loads(text)
+    optional = content.pop(OPTIONAL, {})
+    kinds = {kind.__name__: kind for kind in (bool, int, float, str, tuple)}
 
-    def typed(value: Any) -> Any:
+    def typed(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            return {key: typed(inner) for key, inner in value.items()}
+            return {name: typed(inner, f"{key}.{name}" if key else name) for name, inner in value.items()}
+        if key in optional:
+            kind = kinds[optional[key]]
+            return Optional(None if value is None else kind(value), field_type=kind)
         if isinstance(value, list):
-            return tuple(value)
+            return tuple(typed(inner) for inner in value)
         return float(value) if value in ("inf", "-inf") else value
 
-    return ConfigDict(typed(json.loads(text))).lock()
+    return ConfigDict(typed(content)).lock()
 
 
 def resolve(build: str) -> Callable[..., Any]:

@@ -136,7 +136,7 @@ class Run:
         for key in overrides:
             if key.partition(".")[0] not in self.config.stages:
                 raise UserError(f"{key}: belongs to no stage of this run; set one of {', '.join(self.config.stages)}")
-        config = self.config.copy_and_resolve_references()
+        config = configs.from_json(configs.to_json(self.config))  # a copy in which the same settings may be None
         configs.override(config, overrides)
         model = Model()
         for part in method.build(config, self.dataset):

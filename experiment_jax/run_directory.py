@@ -105,7 +105,7 @@ def read_config(workdir: Path) -> ConfigDict:
 
 
 def _complete(config: ConfigDict, defaults: ConfigDict) -> None:
-    for key, value in defaults.items():
+    for key, value in defaults.items(preserve_field_references=True):
         if key not in config:
             config[key] = value
         elif isinstance(value, ConfigDict):

@@ -48,6 +48,8 @@ def test_overrides_are_read_as_the_type_that_they_replace(example):
     assert config.data.name == "12"
     assert config.data.paired == 100
     assert load_config(example, {"data.paired": "None"}).data.paired is None
+    assert load_config(example, {"data.label": "None"}).data.label is None
+    assert load_config(example, {"data.name": "None"}).data.name == "None"
     assert load_config(example, {"only.rate": "inf"}).only.rate == float("inf")
 
 
@@ -121,6 +123,13 @@ def test_setting_one_unit_replaces_another(example):
     assert config.only.log_percent is None and config.only.optimiser.warmup_percent is None
 
 
+def test_a_number_of_steps_that_is_no_duration_keeps_its_type():
+    for name in ("critic_steps", "sampling_steps"):
+        assert load_config(DIGITS, {f"matching.{name}": "7"}).matching[name] == 7
+        assert refused(DIGITS, {f"matching.{name}": "x"}).startswith(f"--config.matching.{name}=x: expected int, as in")
+        assert "expected int" in refused(DIGITS, {f"matching.{name}": "None"})
+
+
 def test_two_units_at_once_are_refused(example):
     config = load_config(example, {"only.steps": "7", "only.epochs": "2"})
     with pytest.raises(UserError, match="exactly one of steps, epochs, examples"):
@@ -154,6 +163,7 @@ def test_negative_durations_and_empty_batches_are_refused(example, key, value):
         ({"steps": 13}, 13),
         ({"epochs": 2.0}, 19),  # 2 · 103 / 11 = 18.7
         ({"epochs": 0.1}, 1),
+        ({"epochs": 1.1}, 11),  # 1.1 · 103 / 11 = 10.3
         ({"examples": 110}, 10),
         ({"examples": 111}, 11),
         ({"percent": 25.0}, 15),  # of 57: 14.25
@@ -175,6 +185,17 @@ def test_what_divides_is_not_rounded(batch, count, percent):
     assert whole == count
 
 
+@settings(deadline=None)
+@given(tenths=st.integers(0, 10**6), batch=st.integers(1, 1000))
+def test_decimals_are_what_was_typed(tenths, batch):
+    # 1.1 epochs of 100 examples in batches of 10 are 11 steps: the float 1.1 is more than 1.1.
+    value = float(f"{tenths // 10}.{tenths % 10}")
+    sizes = dict(total=1000 * batch, batch_size=batch, num_examples=10 * batch)
+    assert durations.to_steps(ConfigDict({"epochs": value}), **sizes) == tenths
+    assert durations.to_steps(ConfigDict({"percent": value}), **sizes) == tenths * batch
+    assert durations.to_steps(ConfigDict({"epochs": 1.1}), batch_size=10, num_examples=100) == 11
+
+
 def test_cadences_are_whole_dispatches():
     config = load_config(DIGITS, {"matching.steps": 21, "matching.steps_per_dispatch": 3, "matching.log_steps": 4})
     assert plan(config.matching, 100) == Plan(total=21, log=6, checkpoint=6, dispatch=3)
@@ -193,6 +214,36 @@ def test_config_json_gives_the_config_back():
     with pytest.raises((KeyError, AttributeError)):
         again.representation.widdths = (4,)
     json.loads(configs.to_json(config), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"data.paired": 100, "data.label": "inf", "representation.compute": "bfloat16"},
+        {"matching.epochs": 2.0, "matching.optimiser.warmup_steps": 3},
+    ],
+)
+def test_config_json_remembers_which_settings_may_be_none_and_their_types(given):
+    config = load_config(DIGITS, given)
+    again = configs.from_json(configs.to_json(config))
+    assert configs.flat(again) == configs.flat(config)
+
+    def taken(config, key, value):
+        try:
+            configs.override(config, {key: value})
+        except UserError as error:
+            return str(error)
+        return configs.flat(config)[key], type(configs.flat(config)[key])
+
+    for key in configs.flat(config):
+        for value in ("None", None, "3", 3, "0.5", "x"):
+            assert taken(again, key, value) == taken(config, key, value), (key, value)
+
+
+def test_infinite_numbers_of_a_tuple_come_back():
+    config = ConfigDict({"pair": (float("inf"), 0.5)})
+    assert configs.from_json(configs.to_json(config)).pair == (float("inf"), 0.5)
 
 
 @pytest.mark.parametrize(

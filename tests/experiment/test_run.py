@@ -58,3 +58,16 @@ def test_only_settings_of_stages_may_change(run):
             run.with_settings({key: 1})
     with pytest.raises(UserError, match=r"matching\.epsilom: there is no such setting; did you mean .*epsilon"):
         run.with_settings({"matching.epsilom": 1.0})
+
+
+def test_a_reloaded_run_knows_which_settings_may_be_none(finished):
+    run = load_run(finished[1])
+    changed = run.with_settings({"representation.compute": "bfloat16"})
+    assert changed.config.representation.compute == "bfloat16"
+    assert changed.with_settings({"representation.compute": "None"}).config.representation.compute is None
+    again = run.with_settings({"matching.log_epochs": "0.5"}).config.matching
+    assert (again.log_epochs, again.log_steps) == (0.5, None)
+    with pytest.raises(UserError, match=r"matching\.epsilon=None: expected float"):
+        changed.with_settings({"matching.epsilon": None})
+    with pytest.raises(UserError, match=r"matching\.log_epochs=often: expected float"):
+        changed.with_settings({"matching.log_epochs": "often"})
