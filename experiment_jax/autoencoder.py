@@ -12,7 +12,9 @@ import dm_pix as pix
 import flax.linen as nn
 import jax
 
+from experiment_jax import settings
 from experiment_jax.errors import UserError
+from experiment_jax.norms import group_norm
 
 
 class Encoder(nn.Module):
@@ -33,7 +35,7 @@ class Encoder(nn.Module):
         x = images
         for width in self.widths:
             x = pix.space_to_depth(x, 2)
-            x = nn.silu(_norm(width)(nn.Conv(width, (3, 3), dtype=self.dtype)(x)))
+            x = nn.silu(group_norm(width)(nn.Conv(width, (3, 3), dtype=self.dtype)(x)))
         return nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(len(x), -1)).astype(images.dtype)
 
 
@@ -60,7 +62,7 @@ class Decoder(nn.Module):
         scale = 2 ** len(self.widths)
         deepest = self.widths[-1]
         conv = partial(nn.Conv, kernel_size=(3, 3), dtype=self.dtype)
-        layer, norm = (self._spectral, _no_norm) if self.spectral else (_as_it_is, _norm)
+        layer, norm = (self._spectral, _no_norm) if self.spectral else (_as_it_is, group_norm)
         x = layer(nn.Dense(height // scale * (width // scale) * deepest, dtype=self.dtype))(latents)
         x = x.reshape(-1, height // scale, width // scale, deepest)
         x = nn.silu(norm(deepest)(x))
@@ -76,7 +78,8 @@ class Decoder(nn.Module):
 
 
 def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...], stage: str) -> None:
-    """Raises UserError, for the section of `stage`, unless both sides can be halved `len(widths)` times."""
+    """Raises UserError, for the section of `stage`, unless both sides can be halved `len(widths)` times, once at least,
+    and the widths are positive."""
     height, width, _ = image_shape
     levels = len(widths)
     if not levels or height % 2**levels or width % 2**levels:
@@ -84,10 +87,7 @@ def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...], stag
         example = str(tuple(widths[:fit]) or (32,)).replace(" ", "")
         advice = f"give {fit}, as in --config.{stage}.widths={example}" if fit else "use images with even sides"
         raise UserError(f"{stage}.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}")
-
-
-def _norm(width: int) -> nn.GroupNorm:
-    return nn.GroupNorm(num_groups=next(n for n in (8, 4, 2, 1) if width % n == 0))
+    settings.check_widths(widths, stage)
 
 
 def _no_norm(width: int) -> Callable[[jax.Array], jax.Array]:

@@ -15,9 +15,10 @@ import flax.linen as nn
 import jax
 from ml_collections import ConfigDict
 
-from experiment_jax import cache, classifier, run_directory, sections, sources
+from experiment_jax import cache, classifier, run_directory, sections, settings, sources
 from experiment_jax import config as configs
 from experiment_jax.errors import UserError
+from experiment_jax.norms import group_norm
 from experiment_jax.stage import Context, Stage
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Features(nn.Module):
             if block:
                 x = nn.avg_pool(x, (2, 2), (2, 2), padding="SAME")
             for _ in range(self.convolutions):
-                x = nn.silu(nn.GroupNorm(num_groups=min(8, width))(nn.Conv(width, (3, 3))(x)))
+                x = nn.silu(group_norm(width)(nn.Conv(width, (3, 3))(x)))
         x = nn.Dense(self.features)(x.reshape(len(x), -1))
         x = nn.silu(nn.LayerNorm()(x))
         return nn.Dropout(self.dropout, deterministic=not train)(x)
@@ -59,8 +60,10 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: see `Context`.
 
     Raises:
-        UserError: dropout under pmap.
+        UserError: widths or features that are not positive, or dropout under pmap.
     """
+    settings.check_widths(config.widths, context.name)
+    settings.check_positive(config, context.name, features=64)
     if context.axis_name is not None and config.dropout:
         raise UserError(
             f"{context.name}.dropout={config.dropout}: under pmap each device would drop what it likes; "
@@ -73,7 +76,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 def judge_config(dataset: str, **own: Any) -> ConfigDict:
     """A judge's config: every setting with its default, so that `configs/judge_NAME.py` names only what differs."""
     config = sections.experiment("judge", dataset, stages=("classifier",))
-    settings = dict(
+    defaults = dict(
         view="paired",
         batch_size=128,
         steps=6000,
@@ -85,7 +88,7 @@ def judge_config(dataset: str, **own: Any) -> ConfigDict:
         shift=2,
         label_smoothing=0.05,
     )
-    config.classifier = sections.stage("experiment_jax.judge:stage", **settings | own)
+    config.classifier = sections.stage("experiment_jax.judge:stage", **defaults | own)
     return config
 
 

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax import optimiser, parallel, settings, train_state
 from experiment_jax.errors import UserError
+from experiment_jax.norms import group_norm
 from experiment_jax.stage import Batch, Context, Stage, Upstream
 
 
@@ -37,7 +38,7 @@ class Features(nn.Module):
         x, levels = images, []
         for width in self.widths:
             x = pix.space_to_depth(x, 2)
-            x = nn.GroupNorm(num_groups=4)(nn.Conv(width, (3, 3), dtype=self.dtype)(x))
+            x = group_norm(width, most=4)(nn.Conv(width, (3, 3), dtype=self.dtype)(x))
             levels.append(x)
             x = nn.silu(x)
         return levels
@@ -56,8 +57,10 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: see `Context`.
 
     Raises:
-        UserError: images that are not square or whose sides cannot be halved often enough.
+        UserError: images that are not square or whose sides cannot be halved often enough, or widths that are not
+            positive.
     """
+    settings.check_widths(config.widths, context.name)
     height, width, _ = context.image_shape
     if height != width or height % 2 ** len(config.widths):
         raise UserError(

@@ -54,6 +54,13 @@ def check_below(section: ConfigDict, stage: str, name: str, bound: float, exampl
         _refuse(stage, name, value, f"give less than {bound}, as in --config.{stage}.{name}={example}")
 
 
+def check_widths(widths: tuple[int, ...], stage: str) -> None:
+    """Raises UserError unless there is a width, and each is positive."""
+    if not widths or min(widths) < 1:
+        example = str(tuple(width for width in widths if width > 0) or (32,)).replace(" ", "")
+        _refuse(stage, "widths", widths, f"give positive numbers of channels, as in --config.{stage}.widths={example}")
+
+
 def check_choice(section: ConfigDict, stage: str, name: str, known: Iterable[str]) -> None:
     """Raises UserError unless the setting is one of `known`."""
     if section[name] not in (known := tuple(known)):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, parallel, train_state
+from experiment_jax import optimiser, parallel, settings, train_state
 from experiment_jax.autoencoder import Decoder, check_sides
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Batch, Context, Stage, Upstream
@@ -51,10 +51,12 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: its model must degrade.
 
     Raises:
-        UserError: no degradation before this stage, or images whose sides cannot be halved often enough.
+        UserError: no degradation before this stage, sizes that are not positive, or images whose sides cannot be halved
+            often enough.
     """
     if not is_image(context):
         raise UserError(f"stages: {context.name} needs a stage before it that degrades, such as degradation")
+    settings.check_positive(config, context.name, latent_size=64, width=512)
     check_sides(context.image_shape, config.widths, context.name)
     decoder = Decoder(config.widths, context.image_shape)
     network = Network(config.width, config.depth, config.latent_size, decoder)

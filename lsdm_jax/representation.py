@@ -38,7 +38,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     Raises:
         UserError: an unknown kind, a negative weight of its penalty, a perceptual loss without a stage that provides
-            features, or images whose sides cannot be halved often enough.
+            features, sizes that are not positive, or images whose sides cannot be halved often enough.
     """
     settings.check_choice(config, context.name, "kind", (*KINDS, "identity"))
     if config.kind == "identity":
@@ -51,6 +51,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"{context.name}.perceptual={config.perceptual}: needs a stage before it that provides features; "
             f"type --config.{context.name}.perceptual=0"
         )
+    settings.check_positive(config, context.name, latent_size=64)
     check_sides(context.image_shape, config.widths, context.name)
     dtype = settings.compute_type(config, context.name)
     encoder = Encoder(config.widths, kind.outputs * config.latent_size, dtype)

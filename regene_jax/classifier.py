@@ -70,13 +70,15 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: see `Context`.
 
     Raises:
-        UserError: a view without labels, an unknown activation, or more blocks than the images can be halved.
+        UserError: a view without labels, an unknown activation, sizes that are not positive, or more blocks than the
+            images can be halved.
     """
     if config.view != "paired":
         raise UserError(
             f"{context.name}.view={config.view}: a classifier needs labels; type --config.{context.name}.view=paired"
         )
     settings.check_choice(config, context.name, "activation", ACTIVATIONS)
+    settings.check_positive(config, context.name, latent_size=64)
     levels = int(np.log2(min(context.image_shape[:2])))
     if not 1 <= len(config.widths) <= levels:
         fit = str((32, 64, 128, 128, 256, 256, 512)[:levels]).replace(" ", "")
@@ -84,6 +86,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"{context.name}.widths={config.widths}: {context.image_shape[0]}x{context.image_shape[1]} images can be "
             f"halved 1 to {levels} times; give as many widths, as in --config.{context.name}.widths={fit}"
         )
+    settings.check_widths(config.widths, context.name)
     own = Classifier(
         Encoder(
             config.widths,

@@ -32,8 +32,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: see `Context`; its model must encode, and provide features where `perceptual` is not (0, 0).
 
     Raises:
-        UserError: no stage before it that encodes, a perceptual loss without features, weights that are not pairs, or
-            images whose sides cannot be halved often enough.
+        UserError: no stage before it that encodes, a perceptual loss without features, weights that are not pairs,
+            widths that are not positive, or images whose sides cannot be halved often enough.
     """
     name, model = context.name, context.model
     if model.encode is None:
