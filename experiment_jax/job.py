@@ -1,16 +1,22 @@
 """One stage with all that its training needs, and its durations in steps."""
 
 import dataclasses
+import functools
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from experiment_jax import durations
+from experiment_jax import config as configs
+from experiment_jax import durations, sections
 from experiment_jax.data import View
 from experiment_jax.errors import UserError
+from experiment_jax.order import Order
 from experiment_jax.stage import PyTree, Stage, Upstream, stream
 
 
@@ -49,6 +55,16 @@ def plan(section: ConfigDict, num_examples: int) -> Plan:
     return Plan(total, log, checkpoint, each)
 
 
+# What any stage's section holds: only the loop reads it, and what comes of it is in what the stage freezes.
+LOOP = {*sections.stage("", "", 1)} - {"build"}
+
+
+def functions(section: ConfigDict) -> dict[str, Any]:
+    """The settings of a stage that its functions may read; what it froze and these decide what its functions are."""
+    own = {key: value for key, value in section.items() if key not in LOOP}
+    return {key: value for key, value in configs.flat(own).items() if value is not None}
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     """One stage with all that its training needs.
@@ -62,6 +78,7 @@ class Job:
         flips: mirror training images left to right, half of the time.
         mesh: the devices.
         axis_name: the mapped axis under pmap, as the stage's context has it; None under jit.
+        before: of each stage before it the settings that its functions may read, by name; see `functions`.
     """
 
     name: str
@@ -72,11 +89,42 @@ class Job:
     flips: bool
     mesh: Mesh
     axis_name: str | None = None
+    before: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def key(self) -> jax.Array:
         """The root of the stage's random streams: 0 for `init`, 1 for flips, 2 for `update`."""
         return stream(self.seed, self.name)
+
+    @functools.cached_property
+    def order(self) -> Order:
+        """Which examples each of its batches holds; see `check_members` for what it raises."""
+        self.check_members()
+        return Order(self.view.labels, len(self.view), self.section.batch_size, self.stage.strata, self.seed)
+
+    def check_members(self, class_names: Sequence[str] = ()) -> None:
+        """Raises UserError where batches have nothing to take: no images, or none of a class that each of them holds.
+
+        Args:
+            class_names: what the classes are called; their numbers, where it is empty.
+        """
+        if not len(self.view):
+            raise UserError(
+                f"{self.name}.view={self.section.view}: holds no images; choose another view, as in "
+                f"--config.{self.name}.view=all"
+            )
+        if self.stage.strata is None:
+            return
+        counts = np.bincount(self.view.labels[self.view.labels >= 0], minlength=self.stage.strata)
+        empty = np.flatnonzero(counts == 0)
+        if len(empty):
+            label = class_names[empty[0]] if class_names else empty[0]
+            advice = (
+                "choose a data set that has, as in --config.data.name=digits"
+                if self.stage.relabel is None
+                else f"type --config.{self.name}.view=paired"
+            )
+            raise UserError(f"{self.name}: each batch holds every class, and class {label} has no image; {advice}")
 
     def relabelled(self, upstream: Upstream) -> "Job":
         """The job on the view that the stage trains on, where that is not its own."""

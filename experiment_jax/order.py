@@ -5,30 +5,38 @@ import functools
 import numpy as np
 
 
-def indices(
-    labels: np.ndarray | None, size: int, batch_size: int, num_classes: int | None, seed: int, step: int
-) -> np.ndarray:
-    """Which examples the batch of `step` holds: int32 `[batch_size]`.
+class Order:
+    """Which examples each batch of a stage holds.
 
     The order is one endless line of permutations, an epoch each, cut into batches. A stratified batch takes the same
     number from each class's own line and is sorted by class.
-
-    Args:
-        labels: int32 `[size]`, needed where stratified.
-        size: number of examples.
-        batch_size: over all devices.
-        num_classes: the number of classes of a stratified batch; None: not stratified.
-        seed: of the run and stage.
-        step: from 0.
     """
-    if num_classes is None:
-        return _line(seed, 0, size, step * batch_size, batch_size).astype(np.int32)
-    each = batch_size // num_classes
-    rows = []
-    for label in range(num_classes):
-        members = np.flatnonzero(labels == label)
-        rows.append(members[_line(seed, label + 1, len(members), step * each, each)])
-    return np.concatenate(rows).astype(np.int32)
+
+    def __init__(
+        self, labels: np.ndarray | None, size: int, batch_size: int, num_classes: int | None, seed: int
+    ) -> None:
+        """
+        Args:
+            labels: int32 `[size]`, needed where stratified; each class has a member. They are scanned here, once.
+            size: number of examples, at least one.
+            batch_size: over all devices.
+            num_classes: the number of classes of a stratified batch; None: not stratified.
+            seed: of the run and stage.
+        """
+        if num_classes is None:
+            self._lines = {0: np.arange(size)}
+        else:
+            self._lines = {label + 1: np.flatnonzero(labels == label) for label in range(num_classes)}
+        self._each = batch_size // len(self._lines)
+        self._seed = seed
+
+    def indices(self, step: int) -> np.ndarray:
+        """The examples int32 `[batch_size]` in the batch of `step`, which counts from 0."""
+        rows = [
+            members[_line(self._seed, number, len(members), step * self._each, self._each)]
+            for number, members in self._lines.items()
+        ]
+        return np.concatenate(rows).astype(np.int32)
 
 
 def _line(seed: int, number: int, size: int, start: int, count: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiment_jax import order, parallel, passes
+from experiment_jax import parallel, passes
 from experiment_jax.job import Job, plan
 from experiment_jax.stage import Batch, PyTree, Upstream
 from experiment_jax.streamed import Feed, Images
@@ -79,12 +79,7 @@ def initial(job: Job, root: jax.Array, upstream: Upstream) -> PyTree:
 
 def indices(job: Job, step: int) -> np.ndarray:
     """Indices int32 `[steps a dispatch, batch]` of the dispatch that begins at `step`."""
-    return np.stack(
-        [
-            order.indices(job.view.labels, len(job.view), job.section.batch_size, job.stage.strata, job.seed, number)
-            for number in range(step, step + job.section.steps_per_dispatch)
-        ]
-    )
+    return np.stack([job.order.indices(number) for number in range(step, step + job.section.steps_per_dispatch)])
 
 
 class Batches:
@@ -170,15 +165,20 @@ def dispatch(
 
 
 def _batch(job: Job, table: dict[str, Any] | None, picked: PyTree, key: jax.Array) -> Batch:
-    """The batch of one step, with flips."""
-    toss = lambda key, shape: jax.random.bernoulli(key, 0.5 if job.flips else 0.0, shape)  # noqa: E731
-    mirrored = parallel.draw(toss, key, jax.tree.leaves(picked)[0].shape[:1], job.axis_name)
+    """The batch of one step, with flips where the job has them; without, nothing is drawn."""
+    mirrored = None
+    if job.flips:
+        toss = lambda key, shape: jax.random.bernoulli(key, 0.5, shape)  # noqa: E731
+        mirrored = parallel.draw(toss, key, jax.tree.leaves(picked)[0].shape[:1], job.axis_name)
     if job.stage.inputs is None:
         pixels = picked["images"] if table is None else table["rows"]["images"][0, picked]
         images = passes.to_float(pixels)
-        batch = {"images": jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)}
+        if mirrored is not None:
+            images = jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+        batch = {"images": images}
     else:
-        batch = jax.tree.map(lambda leaf: leaf[mirrored.astype(jnp.int32), picked], table["rows"])
+        variant = 0 if mirrored is None else mirrored.astype(jnp.int32)
+        batch = jax.tree.map(lambda leaf: leaf[variant, picked], table["rows"])
     if job.view.labels is None:
         return batch
     return {**batch, "labels": picked["labels"] if table is None else table["labels"][picked]}

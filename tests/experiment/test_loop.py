@@ -297,6 +297,34 @@ def test_flips_mirror_about_half_of_the_images_left_to_right(flips, precomputed,
         assert set(left) == {1.0}
 
 
+@pytest.mark.parametrize("precomputed", [False, True])
+@pytest.mark.parametrize("flips", [False, True])
+def test_without_flips_nothing_is_drawn(flips, precomputed):
+    own = job(flips=flips, inputs=VARIANTS["precomputed"]["inputs"] if precomputed else None)
+    still = dataclasses.replace(own.stage, update=lambda state, batch, key, upstream: (batch, {}))
+    own = dataclasses.replace(own, stage=still)
+    arguments = None, np.zeros((1, 8), np.int32), own.key, np.int32(0), programs.table(own, {}), {}
+    program = str(jax.make_jaxpr(lambda *arguments: programs.dispatch(own, *arguments))(*arguments))
+    assert ("random_bits" in program) == flips
+
+
+def test_a_batch_that_has_nothing_to_take_is_refused_by_name():
+    zeros = np.zeros(31, np.int32)
+    with pytest.raises(UserError, match=r"linear: each batch holds every class, and class dog has no image; choose"):
+        job(labels=zeros, strata=STRATA).check_members(("cat", "dog"))
+    with pytest.raises(UserError, match=r"linear\.view=paired: holds no images; .*--config\.linear\.view=all"):
+        job(images=IMAGES[:0], labels=zeros[:0]).check_members()
+    job(labels=zeros).check_members()
+    job(strata=STRATA).check_members()
+
+
+def test_labels_that_a_stage_before_gives_may_leave_a_class_empty(tmp_path):
+    own = job(strata=STRATA)
+    relabel = dataclasses.replace(own.stage, relabel=lambda view, upstream: View(view.images, np.ones(31, np.int32)))
+    with pytest.raises(UserError, match=r"class 0 has no image; type --config\.linear\.view=paired"):
+        train(dataclasses.replace(own, stage=relabel), tmp_path)
+
+
 def test_stratified_batches_reach_the_update_balanced(tmp_path):
     labels = (np.arange(31) % 3 == 0).astype(np.int32)
     train(job(labels=labels, strata=STRATA), tmp_path)

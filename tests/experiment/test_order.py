@@ -7,7 +7,7 @@ from experiment_jax import order
 
 
 def batch(step, size=23, batch_size=5, labels=None, classes=None, seed=0):
-    return order.indices(labels, size, batch_size, classes, seed, step)
+    return order.Order(labels, size, batch_size, classes, seed).indices(step)
 
 
 @settings(deadline=None)
@@ -54,3 +54,17 @@ def test_neighbouring_seeds_and_classes_do_not_share_an_order(classes):
     assert not np.array_equal(rows, batch(0, 100, 100, labels, classes, seed=1))
     if classes:
         assert not np.array_equal(rows[:50], rows[50:] - 50)
+
+
+def test_lines_are_permutations_by_seed_class_and_epoch():
+    labels = np.array([1, 0, 1, 1, 0])
+
+    def line(number, members, epochs):
+        permutations = [np.random.default_rng([7, number, epoch]).permutation(len(members)) for epoch in range(epochs)]
+        return np.concatenate([members[each] for each in permutations])
+
+    plain, zeros, ones = line(0, np.arange(5), 4), line(1, np.array([1, 4]), 8), line(2, np.array([0, 2, 3]), 6)
+    for step in range(4):
+        np.testing.assert_array_equal(batch(step, 5, 4, seed=7), plain[4 * step : 4 * step + 4])
+        each = slice(3 * step, 3 * step + 3)
+        np.testing.assert_array_equal(batch(step, 5, 6, labels, 2, seed=7), np.concatenate([zeros[each], ones[each]]))
