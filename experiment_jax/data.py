@@ -116,7 +116,12 @@ def _balanced(
     labels: np.ndarray, count: int, num_classes: int, seed: int, setting: str, *, least: int = 0, leave: int = 0
 ) -> np.ndarray:
     """Sorted indices `[count]`, equally many of every class: at least `least`, and `leave` of each are left over."""
-    available = np.bincount(labels, minlength=num_classes).min() - leave
+    counts = np.bincount(labels, minlength=num_classes)
+    available = max(counts.min() - leave, 0)
+    if available < least:
+        raise UserError(
+            f"{setting}={count}: class {counts.argmin()} has no image to give; type --config.{setting}=None"
+        )
     if count % num_classes or not least <= count // num_classes <= available:
         fit = min(max(count // num_classes, least), available) * num_classes
         raise UserError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from experiment_jax import metrics, passes, pictures
 from experiment_jax.data import Dataset, Split, View
+from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Model, Stage, Upstream, stream
 
 PyTree = Any
@@ -26,8 +27,30 @@ def measured(stage: Stage, context: Context, dataset: Dataset) -> tuple[str, ...
         else ("energy", "spread_skill", "psnr", "lr_consistency")
     )
     of = {"decode": ("recon_l1",), "classify": ("accuracy",), "sample": sampled}
-    return tuple(
-        name for function in of if function in stage.provides for name in of[function] if len(dataset.validation)
+    if not len(dataset.validation) or context.model.extend(stage).encode is None:
+        return ()
+    return tuple(name for function in of if function in stage.provides for name in of[function])
+
+
+def check(stage: Stage, context: Context, dataset: Dataset) -> None:
+    """Raises UserError where the validation part is too small for what a watcher measures of this stage.
+
+    The within-class spread takes two images of each class; the scale of a representation takes two images.
+    """
+    names, labels, classes = measured(stage, context, dataset), dataset.validation.labels, dataset.num_classes
+    counts = np.bincount(labels[(labels >= 0) & (labels < classes)], minlength=classes)
+    if "spread" in names and counts.sum() < len(labels):
+        reason = "class by class, and some of its images have no class"
+    elif "spread" in names and counts.min() < 2:
+        label = dataset.class_names[counts.argmin()]
+        reason = f"by two images of each class or more, and class {label} has {counts.min()}"
+    elif "recon_l1" in names and len(labels) < 2:
+        reason = "by two images or more"
+    else:
+        return
+    raise UserError(
+        f"data.validation={len(labels)}: {context.name} is measured {reason}; "
+        f"type --config.data.validation={2 * classes}, or 0 to measure nothing"
     )
 
 

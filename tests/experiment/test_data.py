@@ -62,6 +62,17 @@ def test_validation_is_balanced_cut_from_train_and_never_in_it():
     assert rows(dataset.validation) == rows(data.load(settings(validation=70), seed=3).validation)
 
 
+def test_a_class_without_images_is_no_obstacle_unless_it_must_give_some(tiny, monkeypatch):
+    whole, names = data.read(tiny().data, "train")
+    without = whole.take(np.flatnonzero(whole.labels != 4))
+    monkeypatch.setattr(data, "read", lambda config, split: (without, names))
+    assert len(data.load(tiny(data__validation=0).data, 0).train) == len(without)
+    with pytest.raises(UserError, match=r"type --config\.data\.validation=0"):
+        data.load(tiny().data, 0)
+    with pytest.raises(UserError, match=r"class 4 has no image to give; type --config\.data\.paired=None"):
+        data.load(tiny(data__validation=0, data__paired=100).data, 0)
+
+
 def test_paired_images_are_balanced_and_the_other_labels_are_gone():
     dataset = data.load(settings(paired=110, validation=70), seed=0)
     labels = dataset.train.labels
