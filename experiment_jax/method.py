@@ -10,7 +10,7 @@ from experiment_jax import config as configs
 from experiment_jax import data, parallel
 from experiment_jax.data import UNPAIRED, Dataset, View
 from experiment_jax.errors import UserError
-from experiment_jax.job import Job, plan
+from experiment_jax.job import Job, functions, plan
 from experiment_jax.stage import Context, Model, Stage
 
 
@@ -61,5 +61,15 @@ def build(config: ConfigDict, dataset: Dataset) -> list[Part]:
 
 def job(part: Part, config: ConfigDict, mesh: Mesh) -> Job:
     """What the loop needs to train `part`."""
-    axis_name = part.context.axis_name
-    return Job(part.name, part.stage, part.view, part.section, config.seed, config.data.flips, mesh, axis_name)
+    earlier = config.stages[: config.stages.index(part.name)]
+    return Job(
+        part.name,
+        part.stage,
+        part.view,
+        part.section,
+        config.seed,
+        config.data.flips,
+        mesh,
+        part.context.axis_name,
+        before={name: functions(config[name]) for name in earlier},
+    )

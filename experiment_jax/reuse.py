@@ -1,8 +1,8 @@
 """Finished stages of other runs: those that a section names (`from_run`), and those of runs beside this one.
 
 A stage is known by its *identity*, a hash of everything that decides what its training ends in: its settings, the
-images and labels that it sees, the seed, and the stages before it. Of two runs that share a stage to the last setting
-the second takes it from the first.
+images and labels that it sees, the seed, and of each stage before it what it froze and the settings of its functions.
+Of two runs that share a stage to the last setting the second takes it from the first.
 """
 
 import hashlib
@@ -14,14 +14,15 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from experiment_jax import checkpoints, run_directory, sources
+from experiment_jax import checkpoints, durations, run_directory, sources
 from experiment_jax import config as configs
 from experiment_jax.data import Dataset, View
 from experiment_jax.errors import UserError
-from experiment_jax.job import Job
+from experiment_jax.job import Job, functions
 from experiment_jax.stage import Frozen, PyTree
 
 Finished = tuple[Frozen, dict[str, Any]]  # what a stage froze, and its record
+CADENCES = durations.keys("checkpoint", durations.UNITS)
 
 
 def identity(job: Job, dataset: Dataset, upstream: Mapping[str, str]) -> str:
@@ -29,18 +30,20 @@ def identity(job: Job, dataset: Dataset, upstream: Mapping[str, str]) -> str:
 
     Args:
         job: the training.
-        dataset: whose validation images count where they choose the checkpoint.
+        dataset: whose validation images count where they choose the checkpoint, as do the moments of checkpoints.
         upstream: digests of the stages before it, by name.
     """
+    idle = {"from_run", *run_directory.BOOKKEEPING}
+    seen = [content(job.view)]
+    if job.section.best:
+        idle -= {*CADENCES}
+        seen.append(content(View(dataset.validation.images, dataset.validation.labels)))
     settings = {
         key: value
         for key, value in configs.flat(job.section).items()
-        if key != "from_run" and not (key in run_directory.LATER_OF_STAGES and value is None)
+        if key not in idle and not (key in run_directory.LATER_OF_STAGES and value is None)
     }
-    seen = [content(job.view)]
-    if job.section.best:
-        seen.append(content(View(dataset.validation.images, dataset.validation.labels)))
-    decisive = [job.name, settings, job.seed, job.flips, seen, sorted(upstream.items())]
+    decisive = [job.name, settings, job.seed, job.flips, seen, sorted(upstream.items()), job.before]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -59,15 +62,14 @@ def beside(workdirs: Sequence[Path], name: str, identity: str) -> Finished | Non
     return None
 
 
-def named(jobs: Sequence[Job], workdir: Path, images: ConfigDict) -> dict[str, Finished]:
+def named(jobs: Sequence[Job], workdir: Path, config: ConfigDict) -> dict[str, Finished]:
     """The finished stages that sections take from other runs, checked against what this config would train.
 
-    A stage that was taken already stays as it was taken, and its source must not have changed since. `images` is the
-    config's data section.
+    A stage that was taken already stays as it was taken, and its source must not have changed since.
 
     Raises:
-        UserError: no such run or stage, other images, parameters of other names or shapes, an upstream or an identity
-            that differs.
+        UserError: no such run or stage, other images or labels, parameters of other names or shapes, an upstream or an
+            identity that differs.
     """
     taken: dict[str, Finished] = {}
     for each in jobs:
@@ -79,20 +81,21 @@ def named(jobs: Sequence[Job], workdir: Path, images: ConfigDict) -> dict[str, F
         if kept and not (Path(source) / "finished" / each.name).is_dir():
             taken[each.name] = kept
             continue
-        run_directory.read_config(Path(source))
+        origin = run_directory.read_config(Path(source))
         found = checkpoints.load_finished(Path(source), each.name)
         if found is None:
             raise UserError(
                 f"{setting}: the stage {each.name} is not finished there; finish that run, or leave from_run out"
             )
         frozen, record = found
-        _check_same_images(setting, record["data"], images)
+        _check_same_view(setting, each, origin[each.name].view, record, config)
         if kept and kept[1]["digest"] != record["digest"]:
             raise UserError(f"{setting}: is not the stage that this run began with; choose another --workdir")
         earlier = {name: record["digest"] for name, (_, record) in taken.items()}
         if record["upstream"] != earlier:
             needed = ", ".join(record["upstream"]) or "none"
             raise UserError(f"{setting}: was trained on other stages; take these from the same run: {needed}")
+        _check_same_functions(setting, each, origin)
         expected = each.stage.averaged(each.abstract_state({name: value for name, (value, _) in taken.items()}))
         differences = _differences(expected, frozen["params"])
         if differences:
@@ -103,13 +106,39 @@ def named(jobs: Sequence[Job], workdir: Path, images: ConfigDict) -> dict[str, F
     return taken
 
 
-def _check_same_images(setting: str, there: Mapping[str, Any], here: ConfigDict) -> None:
-    """Raises UserError where a stage saw other images; which of them had labels, or were held out, may differ."""
-    for key in ("name", "crop", "size"):
-        was, now = there.get(key), here[key]
-        same = sources.title(was) == sources.title(now) if key == "name" else was == now
+def _check_same_view(setting: str, job: Job, view: str, record: Mapping[str, Any], config: ConfigDict) -> None:
+    """Raises UserError where a stage saw other images, or other labels.
+
+    Of a stage that sees no labels, which of its images have one, or were held out, may differ.
+    """
+    was, now = record["data"], config.data
+    if view != job.section.view:
+        raise UserError(f"{setting}: was trained on view={view}; type --config.{job.name}.view={view}")
+    keys = ["name", "crop", "size"]
+    if view not in ("paired", "validation"):
+        keys += ["unpaired"] if now.unpaired is None else ["unpaired", "paired"]
+    if job.view.labels is not None:
+        keys += ["label", "paired", "validation"]
+    for key in keys:
+        there, here = was.get(key), now[key]
+        same = sources.title(there) == sources.title(here) if key == "name" else there == here
         if not same:
-            raise UserError(f"{setting}: was trained on images of data.{key}={was}; type --config.data.{key}={was}")
+            raise UserError(f"{setting}: was trained on images of data.{key}={there}; type --config.data.{key}={there}")
+    drawn = now.paired is not None or now.validation > 0  # by the seed
+    if job.view.labels is not None and drawn and record["seed"] != config.seed:
+        raise UserError(
+            f"{setting}: was trained on labels that seed={record['seed']} chose; type --config.seed={record['seed']}"
+        )
+
+
+def _check_same_functions(setting: str, job: Job, origin: ConfigDict) -> None:
+    """Raises UserError where a stage before it was another function in the run `origin`, whatever it froze."""
+    for name, here in job.before.items():
+        there = functions(origin[name])
+        for key in sorted(there.keys() | here.keys()):
+            if there.get(key) != here.get(key):
+                was = f"{name}.{key}={there.get(key)}"
+                raise UserError(f"{setting}: was trained with {was}; type --config.{was}")
 
 
 def _differences(expected: PyTree, found: PyTree) -> list[str]:

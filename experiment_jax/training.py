@@ -22,6 +22,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.job import Job, plan
 from experiment_jax.method import Part
 from experiment_jax.stage import Context, Frozen, PyTree, Upstream
+from experiment_jax.watch import check as check_watch
 from experiment_jax.watch import measured, watcher
 
 log = logging.getLogger(__name__)
@@ -176,16 +177,26 @@ def prepare(
             parallel.check_divisible(job.section.batch_size, mesh, f"{job.name}.batch_size", job.stage.strata or 1)
         _check_best(job, parts[job.name].context, dataset)
         _check_not_shorter(job, workdir)
-    taken = reuse.named(jobs, workdir, config.data)
+    taken = reuse.named(jobs, workdir, config)
     for job in jobs:
-        if job.stage.check and job.name not in taken and checkpoints.load_finished(workdir, job.name) is None:
-            job.stage.check()
+        if job.name not in taken:
+            _check_data(job, parts[job.name].context, dataset)
+            if job.stage.check and checkpoints.load_finished(workdir, job.name) is None:
+                job.stage.check()
     return Prepared(config, workdir, dataset, parts, jobs, taken, changes, tuple(beside))
 
 
 def digests(upstream: Upstream) -> dict[str, str]:
     """The digests of frozen stages, by name."""
     return {name: checkpoints.digest(frozen) for name, frozen in upstream.items()}
+
+
+def _check_data(each: Job, context: Context, dataset: Dataset) -> None:
+    """Raises UserError where a stage's batches, or what is measured while it trains, lack images."""
+    if context.total_steps:
+        if each.stage.relabel is None:  # else the labels are known only when the stages before are trained
+            each.check_members(dataset.class_names)
+        check_watch(each.stage, context, dataset)
 
 
 def _check_best(each: Job, context: Context, dataset: Dataset) -> None:

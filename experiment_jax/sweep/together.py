@@ -7,6 +7,7 @@ of constants. Each run directory ends as if the run had trained by itself, up to
 
 import dataclasses
 import functools
+import json
 import logging
 import math
 import operator
@@ -227,7 +228,8 @@ def _tables(jobs: Sequence[Job], upstreams: Sequence[Upstream]) -> list[dict[str
     """What each job's batches are gathered from; computed once for jobs that see the same through the same networks."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     keys = [
-        (reuse.content(job.view), *digests(upstream).values()) for job, upstream in zip(jobs, upstreams, strict=True)
+        (reuse.content(job.view), *digests(upstream).values(), json.dumps(job.before, sort_keys=True))
+        for job, upstream in zip(jobs, upstreams, strict=True)
     ]
     for key, job, upstream in zip(keys, jobs, upstreams, strict=True):
         if key not in found:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from experiment_jax import (
     run_directory,
     train,
 )
+from experiment_jax.training import prepare
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
@@ -257,6 +259,37 @@ def test_a_stage_of_other_images_is_refused_with_the_setting_to_type(finished, t
 
 
 @pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"data__label": "parity"}, "data.label=None; type --config.data.label=None"),
+        ({"data__paired": 100}, "data.paired=None; type --config.data.paired=None"),
+        ({"data__validation": 0}, "data.validation=20; type --config.data.validation=20"),
+        ({"seed": 1}, "was trained on labels that seed=0 chose; type --config.seed=0"),
+    ],
+)
+def test_other_labels_are_refused_where_a_stage_saw_labels(changed, reason, finished, tiny, one, tmp_path):
+    source = str(finished[1])
+    config = tiny(representation__from_run=source, **changed)
+    assert prepare(config, tmp_path / "run", one).taken.keys() == {"representation"}  # it saw none
+    config = tiny(representation__from_run=source, matching__from_run=source, **changed)
+    message = refused(config, tmp_path / "run", one)
+    assert message.startswith(f"--config.matching.from_run={source}: ") and reason in message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"representation__view": "paired"}, "was trained on view=all; type --config.representation.view=all"),
+        ({"data__paired": 100, "data__unpaired": 50}, "data.unpaired=None; type --config.data.unpaired=None"),
+    ],
+)
+def test_other_images_of_the_same_set_are_refused(changed, reason, finished, tiny, one, tmp_path):
+    message = refused(tiny(representation__from_run=str(finished[1]), **changed), tmp_path / "run", one)
+    assert reason in message and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
     ("changed", "shown"),
     [
         ({"representation__latent_size": 5}, ["(64, 3) there", "(64, 5) here"]),
@@ -358,6 +391,46 @@ def test_the_best_by_a_metric_that_nobody_measures_is_refused_before_anything_is
     message = refused(tiny(matching__best="colour"), tmp_path / "run", one)
     assert "matching.best=colour" in message and "w1_latent, spread" in message
     assert "data.validation=100" in refused(tiny(matching__best="spread", data__validation=0), tmp_path / "run", one)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("validation", "match"),
+    [
+        (10, r"data\.validation=10: matching is measured by two images of each class or more, and class 0 has 1; "),
+        (0, None),
+        (20, None),
+    ],
+)
+def test_too_few_validation_images_are_refused_before_anything_is_trained(validation, match, tiny, one, tmp_path):
+    config = tiny(data__validation=validation)
+    if match is None:
+        prepare(config, tmp_path / "run", one)
+    else:
+        message = refused(config, tmp_path / "run", one)
+        assert re.search(match, message) and message.endswith(
+            "type --config.data.validation=20, or 0 to measure nothing"
+        )
+    # A stage that is not measured class by class does not need them, nor one that trains nothing.
+    prepare(tiny(data__validation=validation, stages=("representation",)), tmp_path / "run", one)
+    prepare(tiny(data__validation=validation, matching__matcher="gmm", matching__steps=0), tmp_path / "run", one)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_without_images_is_refused_before_anything_is_written(tiny, one, tmp_path):
+    config = tiny(data__validation=0)
+    whole = data.load(config.data, config.seed)
+    dataset = dataclasses.replace(whole, train=whole.train.take(np.flatnonzero(whole.train.labels != 3)))
+    message = refused(config, tmp_path / "run", one, dataset)
+    assert message.startswith("matching: each batch holds every class, and class 3 has no image; ")
+    part = dataclasses.replace(whole, validation=whole.train.take(np.flatnonzero(whole.train.labels != 3)))
+    message = refused(config, tmp_path / "run", one, part)
+    assert "matching is measured by two images of each class or more, and class 3 has 0" in message
+    strange = dataclasses.replace(whole, validation=data.Split(whole.train.images, whole.train.labels - 1))
+    assert "some of its images have no class" in refused(config, tmp_path / "run", one, strange)
+    single = dataclasses.replace(whole, validation=whole.train.take(np.arange(1)))
+    message = refused(tiny(stages=("representation",)), tmp_path / "run", one, single)
+    assert "data.validation=1: representation is measured by two images or more" in message
     assert not (tmp_path / "run").exists()
 
 

@@ -14,6 +14,7 @@ from experiment_jax import load_config, load_run, train
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Model
 from experiment_jax.sweep.evaluation import row_picture
+from experiment_jax.training import prepare
 from lsdm_jax import bound, matching, regression
 
 SMALL = {
@@ -47,6 +48,21 @@ def trained(tmp_path_factory, one):
     workdir = tmp_path_factory.mktemp("sr") / "run"
     train(small(), workdir, one)
     return load_run(workdir)
+
+
+def test_stages_that_froze_alike_under_other_settings_are_not_taken_for_each_other(trained, one, tmp_path):
+    source = str(trained.workdir)
+    names = ("representation", "degradation", "regression", "matching")
+    taking = {f"{name}__from_run": source for name in names}
+    assert prepare(small(**taking), tmp_path / "run", one).taken.keys() == {*names}
+    first = {f"{name}__from_run": source for name in names[:2]}  # of other noise, only what does not depend on it
+    assert prepare(small(**first, degradation__noise=0.1), tmp_path / "run", one).taken.keys() == {*names[:2]}
+    with pytest.raises(
+        UserError, match=r"was trained with degradation\.noise=0\.05; type --config\.degradation"
+    ) as error:
+        prepare(small(**taking, degradation__noise=0.1), tmp_path / "run", one)
+    assert str(error.value).startswith(f"--config.regression.from_run={source}: ") and "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
