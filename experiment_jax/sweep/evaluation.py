@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiment_jax import checkpoints, judged, pictures, restoration, run_directory
+from experiment_jax import checkpoints, judged, pictures, run_directory
 from experiment_jax.errors import UserError
 from experiment_jax.run import Run, load_run
 from experiment_jax.sweep import page
@@ -150,5 +150,5 @@ def row_picture(run: Run) -> np.ndarray:
     if run.model.degrade is None:
         condition = np.arange(min(run.dataset.num_classes, 10), dtype=np.int32)
     else:
-        condition = restoration.low_resolution(run, run.test.images[:10])
+        condition = run.observe(run.test.images[:10])
     return pictures.grid(run.sample(np.repeat(condition, 2, axis=0)).images[None])
