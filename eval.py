@@ -7,6 +7,7 @@ With --images NPZ|DIR --config configs/NAME.py it judges anybody's samples as it
 import argparse
 import json
 import sys
+from typing import NamedTuple
 
 from experiment_jax import UserError, command_line, load_config, load_run, sweep
 from experiment_jax.enlarge import enlarge
@@ -14,6 +15,31 @@ from experiment_jax.evaluation import evaluate_images, summary
 from experiment_jax.sample_files import read_images, save_samples
 
 BOUND = "lsdm_jax.bound:evidence"
+
+
+class Mode(NamedTuple):
+    """One of the things that this script does.
+
+    Attributes:
+        title: what it is done to.
+        asks: the flags of which each asks for it.
+        needs: the flags that it needs.
+        takes: the flags that it takes besides.
+    """
+
+    title: str
+    asks: tuple[str, ...]
+    needs: tuple[str, ...]
+    takes: tuple[str, ...]
+
+
+MEASURED = ("num_samples", "protocol", "cas")
+RUN = Mode("one run", (), ("workdir",), ("step", *MEASURED, "evidence", "bound", "save_samples"))
+SWEEP = Mode("a sweep", ("sweep", "by"), ("sweep", "workdir"), ("by", *MEASURED))
+ENLARGE = Mode("an image to enlarge", ("input", "output"), ("input", "output", "workdir"), ("step",))
+IMAGES = Mode("anybody's images", ("images", "config"), ("images", "config"), ("protocol",))
+MODES = (RUN, SWEEP, ENLARGE, IMAGES)
+VALUES = {"workdir": " DIR", "input": " PATH", "output": " PATH", "images": " NPZ|DIR", "config": " configs/NAME.py"}
 
 
 def main() -> None:
@@ -40,18 +66,32 @@ def main() -> None:
     parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
     parser.add_argument("--config", help="with --images: the config whose data set, judge and protocol count")
     flags = parser.parse_args()
-    if (flags.workdir is None) == (flags.images is None) or (flags.images is None) != (flags.config is None):
+    evaluate = {RUN: _evaluate, SWEEP: _evaluate_sweep, ENLARGE: _enlarge, IMAGES: _judge_images}[mode_of(flags)]
+    result = evaluate(flags)
+    if result is not None:
+        print(json.dumps(result))
+
+
+def mode_of(flags: argparse.Namespace) -> Mode:
+    """What the flags ask for.
+
+    Raises:
+        UserError: a flag that does not belong to it, or one that it needs and that is not there.
+    """
+    given = [name for name, value in vars(flags).items() if value is not None and value is not False]
+    mode = next((mode for mode in MODES if set(mode.asks) & set(given)), RUN)
+    by = next((name for name in mode.asks if name in given), "workdir")
+    for name in given:
+        if name not in (*mode.needs, *mode.takes):
+            titles = " or ".join(each.title for each in MODES if name in (*each.needs, *each.takes))
+            raise UserError(f"--{name}: is of {titles}, not of {mode.title} (--{by}); leave one of them out")
+    missing = [name for name in mode.needs if name not in given]
+    if missing and not given:
         raise UserError("give --workdir DIR, or --images NPZ|DIR with --config configs/NAME.py")
-    if flags.by and not flags.sweep:
-        raise UserError("--by: chooses among the members of a sweep; type --sweep too")
-    if (flags.input is None) != (flags.output is None) or (flags.input and not flags.workdir):
-        raise UserError("--input PATH: give --output PATH too, and the run: --workdir DIR")
-    if flags.input:
-        enlarge(load_run(flags.workdir, flags.step), flags.input, flags.output)
-        print(f"written: {flags.output}", file=sys.stderr)
-        return
-    evaluate = _judge_images if flags.images else _evaluate_sweep if flags.sweep else _evaluate
-    print(json.dumps(evaluate(flags)))
+    if missing:
+        wanted = " ".join(f"--{name}{VALUES.get(name, '')}" for name in missing)
+        raise UserError(f"--{given[0] if by in missing else by}: is of {mode.title}; type {wanted} too")
+    return mode
 
 
 def _evaluate(flags: argparse.Namespace) -> dict:
@@ -72,13 +112,15 @@ def _evaluate(flags: argparse.Namespace) -> dict:
 
 
 def _evaluate_sweep(flags: argparse.Namespace) -> dict:
-    for name in ("step", "evidence", "save_samples"):
-        if getattr(flags, name) is not None:
-            raise UserError(f"--{name}: is of one run; evaluate a member by itself, or leave it out")
     options = dict(protocol=flags.protocol, num_samples=flags.num_samples, with_cas=flags.cas)
     best = sweep.evaluate(flags.workdir, (flags.by or "fd_gen").split(","), **options)
     print(f"best by {best['by']}: {best['name']}; the table: {flags.workdir}/sweep.html", file=sys.stderr)
     return best
+
+
+def _enlarge(flags: argparse.Namespace) -> None:
+    enlarge(load_run(flags.workdir, flags.step), flags.input, flags.output)
+    print(f"written: {flags.output}", file=sys.stderr)
 
 
 def _judge_images(flags: argparse.Namespace) -> dict:

@@ -17,11 +17,11 @@ def classification_accuracy_score(bench: Bench, judge_name: str, images: np.ndar
 
     Args:
         bench: for the real images and the classes.
-        judge_name: the judge's config; its variant `cas` is the recipe of the classifier.
+        judge_name: the judge's config, of any variant; the variant `cas` of the file is the recipe of the classifier.
         images: samples, uint8 `[N, height, width, channels]`.
         labels: what they were asked to be, int32 `[N]`.
     """
-    config = configs.load(f"{judge_name}:cas")
+    config = configs.load(f"{judge_name.partition(':')[0]}:cas")
     names = bench.judge.dataset.class_names
     with tempfile.TemporaryDirectory() as folder:
         dataset = Dataset("samples", names, Split(images, labels), Split(images[:0], labels[:0]))

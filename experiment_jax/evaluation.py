@@ -109,14 +109,15 @@ def _write(run: Run, results: Mapping[str, Any], drawn: Mapping[str, np.ndarray]
 
 def summary(run: Run, results: Mapping[str, Any]) -> str:
     """The metrics as a few lines for a person; what was not measured has no place in them."""
+    split = results["protocol"].partition("_")[0]
     rows = {
         "accuracy by the judge": {
             "samples": "accuracy_gen",
             "reconstructions": "accuracy_recon",
             "real": "accuracy_real",
         },
-        "Fréchet distance to test": {"samples": "fd_gen", "reconstructions": "fd_recon", "real": "fd_floor"},
-        "W₁ of latents to test": {"samples": "w1_latent", "real": "w1_latent_floor"},
+        f"Fréchet distance to {split}": {"samples": "fd_gen", "reconstructions": "fd_recon", "real": "fd_floor"},
+        f"W₁ of latents to {split}": {"samples": "w1_latent", "real": "w1_latent_floor"},
         "spread (1 is honest)": {"samples": "spread"},
         "PSNR in dB": {"samples": "psnr", "bicubic": "bicubic_psnr", "regression": "regression_psnr"},
         "spread over error (1 is honest)": {"samples": "spread_skill"},
@@ -170,7 +171,8 @@ def latent_metrics(
 ) -> dict[str, float]:
     """`w1_latent`, its floor and `spread`, exact and per class, and the sliced W₁ of all; in the model's latents.
 
-    The floor takes real images of the other split, as many of each class as there are samples.
+    The floor takes real images of the other split, as many of each class as there are samples; where there are not as
+    many, it is absent.
 
     Args:
         run: whose latents they are.
@@ -184,11 +186,14 @@ def latent_metrics(
         return sliced
     classes = run.dataset.num_classes
     reference = real, bench.reference.labels
-    other = run.encode(bench.other.images), bench.other.labels
     generated = samples, labels
+    floor = {}
+    if bench.matched:
+        other = run.encode(bench.other.images), bench.other.labels
+        floor["w1_latent_floor"] = float(np.mean(metrics.w1_per_class(*other, *reference, classes)))
     return {
         "w1_latent": float(np.mean(metrics.w1_per_class(*generated, *reference, classes))),
-        "w1_latent_floor": float(np.mean(metrics.w1_per_class(*other, *reference, classes))),
+        **floor,
         **sliced,
         "spread": metrics.spread(*generated, *reference, classes),
     }

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 from ml_collections import ConfigDict
 
-from experiment_jax import cache, classifier, run_directory, sections, settings, sources
+from experiment_jax import cache, checkpoints, classifier, run_directory, sections, settings, sources
 from experiment_jax import config as configs
 from experiment_jax.errors import UserError
 from experiment_jax.norms import group_norm
@@ -136,6 +136,19 @@ def witnesses(names: Sequence[str], data: ConfigDict) -> dict[str, ConfigDict]:
         if title(config) in found:
             raise UserError(f"witnesses={tuple(names)}: two of them are called {title(config)}; name one of each kind")
         found[title(config)] = config
+    return found
+
+
+def digests(config: ConfigDict) -> dict[str, str]:
+    """The digests of the judge and the witnesses that a run's config names now, by the keys under which an evaluation
+    writes them. One that is not trained yet is trained now; refused as in `config_for`."""
+    named = {"judge": config_for(config.judge, config.data)}
+    named |= {f"witness_{title}": each for title, each in witnesses(config.witnesses, config.data).items()}
+    found = {}
+    for key, each in named.items():
+        place = trained(each)
+        params = {stage: checkpoints.load_finished(place, stage)[0] for stage in each.stages}
+        found[key] = checkpoints.digest(params)
     return found
 
 

@@ -46,9 +46,11 @@ class Bench:
         train: all of it; under the split "validation", without the images that the run held out.
         test: all of it; under the split "validation", the held-out images in its place.
         split: "test", "validation" or "train": what samples are compared with.
-        other: of train, or of test where train is the reference, as many images of each class as samples are asked for:
-            what real images would get.
+        other: of train, or of test where train is the reference, as many images of each class as samples are asked for,
+            or all where there are fewer.
         witnesses: runs of further classifiers by title, which are asked for accuracies only.
+        matched: whether `other` has as many of each class. If so it is what real images would get, the floor of every
+            distance that depends on the counts; if not there is no floor.
     """
 
     judge: Run
@@ -57,6 +59,7 @@ class Bench:
     split: str
     other: Split
     witnesses: Mapping[str, Run] = dataclasses.field(default_factory=dict)
+    matched: bool = True
 
     @property
     def reference(self) -> Split:
@@ -114,11 +117,25 @@ def bench(config: ConfigDict, protocol: str, num_samples: int | None, seed: int 
     reference, other = (train, test) if split == "train" else (test, train)
     generator = np.random.default_rng(seed)
     chosen = conditions(reference, num_samples or count, generator)
-    matched = []
+    enough = matchable(chosen.labels, other.labels)
+    if enough < len(chosen):
+        log.warning(
+            "no floor: %s has too few images of a class to stand for %d samples; up to %d samples have a floor",
+            *("test" if split == "train" else "train", len(chosen), enough),
+        )
+    like = []
     for label, wanted in zip(*np.unique(chosen.labels, return_counts=True), strict=True):
-        matched.append(generator.permutation(np.flatnonzero(other.labels == label))[:wanted])
-    other = other.take(np.sort(np.concatenate(matched)))
-    return Bench(judge_run, train, test, split, other, witnesses), chosen
+        like.append(generator.permutation(np.flatnonzero(other.labels == label))[:wanted])
+    other = other.take(np.sort(np.concatenate(like)))
+    return Bench(judge_run, train, test, split, other, witnesses, enough == len(chosen)), chosen
+
+
+def matchable(labels: np.ndarray, others: np.ndarray) -> int:
+    """How many of `labels` int `[N]`, from the first on, have each a label of its own like them among `others`."""
+    limits = [len(labels)]
+    for label in np.unique(labels):
+        limits += np.flatnonzero(labels == label)[np.sum(others == label) :][:1].tolist()
+    return min(limits)
 
 
 def _real_images(config: ConfigDict, split: str) -> tuple[Split, Split]:
@@ -137,12 +154,16 @@ def _real_images(config: ConfigDict, split: str) -> tuple[Split, Split]:
 
 
 def measure_real(bench: Bench) -> dict[str, Any]:
-    """What the bench itself is: the judge, its accuracy on the reference, and the distance of real images to it."""
+    """What the bench itself is: the judge, its accuracy on the reference, and the distance of as many real images as
+    samples to it, where there are as many."""
+    floor = {}
+    if bench.matched:
+        floor["fd_floor"] = metrics.frechet_distance(metrics.moments([bench.other_features]), bench.reference_moments)
     return {
         "judge": checkpoints.digest(bench.judge.model.params),
         **{f"witness_{title}": checkpoints.digest(each.model.params) for title, each in bench.witnesses.items()},
         **accuracies(bench, "real", bench.reference.images, bench.reference_features, bench.reference.labels),
-        "fd_floor": metrics.frechet_distance(metrics.moments([bench.other_features]), bench.reference_moments),
+        **floor,
         "fd_extractor": f"judge of {bench.judge.config.data.name}, {bench.reference_features.shape[1]} features",
     }
 
@@ -159,7 +180,8 @@ def measure_samples(
         labels: what they should be, int32 `[N]`; None: unknown, and `accuracy_gen` is absent.
     """
     moments = metrics.moments([features])
-    precision, recall = metrics.precision_recall(_first(bench.reference_features, len(features)), features)
+    count = min(len(features), len(bench.reference))  # both shares depend on the counts, so both sides have the same
+    precision, recall = metrics.precision_recall(_evenly(bench.reference_features, count), _evenly(features, count))
     real_train = bench.train if bench.split == "train" else bench.other
     results = {
         "num_samples": len(images),
@@ -219,6 +241,6 @@ def accuracies(bench: Bench, of: str, images: np.ndarray, features: np.ndarray, 
     return results
 
 
-def _first(features: np.ndarray, count: int) -> np.ndarray:
-    """`count` rows spread evenly over all, so that both sides of precision and recall have the same number."""
-    return features[np.linspace(0, len(features) - 1, min(count, len(features))).astype(int)]
+def _evenly(features: np.ndarray, count: int) -> np.ndarray:
+    """`count` rows of at least as many, spread evenly over all."""
+    return features[np.linspace(0, len(features) - 1, count).astype(int)]

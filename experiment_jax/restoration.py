@@ -11,7 +11,7 @@ of samples; with `bicubic_`, `regression_`, `recon_` (reconstructions D(E(Y)), w
 `mean_` (mean of a few samples) in front, of these.
 """
 
-from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,6 @@ from experiment_jax.data import Split
 from experiment_jax.judged import Bench
 from experiment_jax.run import Run
 from experiment_jax.ssim import ssim
-from experiment_jax.stage import stream
 
 ENSEMBLE, CASES = 8, 500  # draws for each x, and how many x, of what needs several draws
 SHOWN, DRAWS = 8, 4
@@ -30,31 +29,23 @@ SHOWN, DRAWS = 8, 4
 
 def condition(run: Run, real: Split, seed: int = 0) -> np.ndarray:
     """What to sample for, given real images: their low resolution where the run starts from that, else their labels."""
-    return real.labels if run.model.degrade is None else low_resolution(run, real.images, seed)
+    return real.labels if run.model.degrade is None else run.observe(real.images, seed)
 
 
-def low_resolution(run: Run, images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """x = A(Y) + σ ε of uint8 images `[N, height, width, channels]`: float32 `[N, *low_shape]`; ε by seed and row."""
-    root = stream(seed, "low resolution")
-
-    def observe(params, numbers, images):
-        keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
-        return run.model.noise(params, run.model.degrade(params, passes.to_float(images)), keys)
-
-    return run.over(observe)(np.arange(len(images), dtype=np.uint32), images)
+def bicubic(run: Run, low: np.ndarray) -> np.ndarray:
+    """Low-resolution images `[N, *low_shape]` -> uint8 images of the run's size, by Keys' cubic."""
+    enlarge = partial(_cubic, shape=run.dataset.image_shape)
+    return passes.over(enlarge, low, batch_size=run.config.evaluation.batch_size)
 
 
-def bicubic(run: Run) -> Callable[[np.ndarray], np.ndarray]:
-    """Low-resolution images -> uint8 images of the run's size, by Keys' cubic."""
-    shape = run.dataset.image_shape
-    return run.over(
-        lambda params, low: passes.to_uint8(jax.image.resize(low, (len(low), *shape), "cubic", antialias=True))
-    )
+@partial(jax.jit, static_argnames="shape")
+def _cubic(low: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
+    return passes.to_uint8(jax.image.resize(low, (len(low), *shape), "cubic", antialias=True))
 
 
-def regressed(run: Run) -> Callable[[np.ndarray], np.ndarray]:
-    """Low-resolution images -> uint8 images, by the run's own regression."""
-    return run.over(lambda params, low: passes.to_uint8(run.model.regress(params, low)))
+@jax.jit
+def _similarity(images: jax.Array, truth: jax.Array) -> jax.Array:
+    return ssim(passes.to_float(images), passes.to_float(truth))
 
 
 def measure(run: Run, bench: Bench, real: Split, low: np.ndarray, samples: np.ndarray, seed: int) -> dict[str, float]:
@@ -68,9 +59,9 @@ def measure(run: Run, bench: Bench, real: Split, low: np.ndarray, samples: np.nd
         samples: one for each, uint8 `[N, height, width, channels]`.
         seed: of the further samples.
     """
-    rivals = {"": samples, "bicubic_": bicubic(run)(low), "recon_": run.decode(run.encode(real.images))}
+    rivals = {"": samples, "bicubic_": bicubic(run, low), "recon_": run.decode(run.encode(real.images))}
     if run.model.regress is not None:
-        rivals["regression_"] = regressed(run)(low)
+        rivals["regression_"] = run.regress(low)
     features = bench.judge.encode(real.images)
     results: dict[str, float] = {}
     for prefix, images in rivals.items():
@@ -89,12 +80,11 @@ def measure(run: Run, bench: Bench, real: Split, low: np.ndarray, samples: np.nd
 
 def pixel_metrics(run: Run, images: np.ndarray, truth: np.ndarray, low: np.ndarray) -> dict[str, float]:
     """psnr, ssim and lr_consistency of uint8 images that were found from `low` `[N, *low_shape]`."""
-    similarity = run.over(lambda params, a, b: ssim(passes.to_float(a), passes.to_float(b)))(images, truth)
-    again = run.over(lambda params, images: run.model.degrade(params, passes.to_float(images)))(images)
+    similarity = passes.over(_similarity, images, truth, batch_size=run.config.evaluation.batch_size)
     return {
         "psnr": float(np.mean(metrics.psnr(images, truth))),
         "ssim": float(np.mean(similarity)),
-        "lr_consistency": metrics.root_mean_square(again - low),
+        "lr_consistency": metrics.root_mean_square(run.degrade(images) - low),
     }
 
 
@@ -104,9 +94,9 @@ def picture(run: Run, real: Split, low: np.ndarray, seed: int) -> np.ndarray:
     draws = np.stack([run.sample(low, seed + 1 + number).images for number in range(ENSEMBLE)])
     deviation = draws.astype(np.float64).std(axis=0, ddof=1)
     nearest = passes.to_uint8(jax.image.resize(jnp.asarray(low), true.shape, "nearest"))
-    rows = {"low resolution": nearest, "bicubic": bicubic(run)(low)}
+    rows = {"low resolution": nearest, "bicubic": bicubic(run, low)}
     if run.model.regress is not None:
-        rows["L1 regression"] = regressed(run)(low)
+        rows["L1 regression"] = run.regress(low)
     rows |= {f"sample {number + 1}": draws[number] for number in range(DRAWS)}
     rows["deviation x3"] = np.clip(3.0 * deviation, 0, 255).astype(np.uint8)
     rows["truth"] = true

@@ -15,7 +15,7 @@ from experiment_jax import checkpoints, data, method, parallel, passes, run_dire
 from experiment_jax import config as configs
 from experiment_jax.data import Dataset, Split
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Frozen, Model, Samples, stream
+from experiment_jax.stage import Frozen, Model, Samples, Upstream, stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Run:
         return data.read(self.config.data, "test")[0]
 
     @functools.cached_property
+    def params(self) -> Upstream:
+        """The model's parameters, on the device: put there once."""
+        return jax.device_put(self.model.params)
+
+    @functools.cached_property
     def encode(self) -> Callable[[np.ndarray], np.ndarray]:
         """uint8 images `[N, …]` -> latents float32 `[N, latent]`."""
         return self.over(lambda params, images: self.model.encode(params, passes.to_float(images)))
@@ -55,6 +60,20 @@ class Run:
     def classify(self) -> Callable[[np.ndarray], np.ndarray]:
         """Latents `[N, latent]` -> classes int `[N]`."""
         return self.over(lambda params, latents: jnp.argmax(self.model.classify(params, latents), axis=-1))
+
+    @functools.cached_property
+    def degrade(self) -> Callable[[np.ndarray], np.ndarray]:
+        """uint8 images `[N, …]` -> low-resolution images float32 `[N, *low_shape]`, without noise."""
+        return self.over(lambda params, images: self.model.degrade(params, passes.to_float(images)))
+
+    @functools.cached_property
+    def regress(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Low-resolution images `[N, *low_shape]` -> uint8 images `[N, …]`, by the run's own regression."""
+        return self.over(lambda params, low: passes.to_uint8(self.model.regress(params, low)))
+
+    def observe(self, images: np.ndarray, seed: int = 0) -> np.ndarray:
+        """x = A(Y) + σ ε of uint8 images `[N, …]`: float32 `[N, *low_shape]`; ε by seed and row."""
+        return self._observer(np.arange(len(images), dtype=np.uint32), images, np.full(len(images), seed, np.uint32))
 
     def sample(self, condition: np.ndarray, seed: int = 0) -> Samples:
         """One sample for each condition, on the host; images uint8 `[N, height, width, channels]`.
@@ -98,10 +117,17 @@ class Run:
         return np.asarray(passes.to_float(condition)) if condition.dtype == np.uint8 else condition
 
     def _draw(self, params: Any, numbers: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
-        root = jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0])
-        keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
+        keys = _keys(jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0]), numbers)
         samples = self.model.sample(params, keys, condition)
         return samples._replace(images=passes.to_uint8(samples.images))
+
+    @functools.cached_property
+    def _observer(self) -> Callable[..., np.ndarray]:
+        def observe(params: Any, numbers: jax.Array, images: jax.Array, seeds: jax.Array) -> jax.Array:
+            keys = _keys(stream(seeds[0], "low resolution"), numbers)
+            return self.model.noise(params, self.model.degrade(params, passes.to_float(images)), keys)
+
+        return self.over(observe)
 
     @functools.cached_property
     def _sampler(self) -> Callable[..., Samples]:
@@ -112,11 +138,13 @@ class Run:
         return self.over(lambda *arguments: self._draw(*arguments).latents)
 
     def over(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """function(params, *batch), compiled, as a function of whole arrays `[N, …]`: see `passes.over`."""
-        compiled = jax.jit(function)
-        params = jax.device_put(self.model.params)
-        size = self.config.evaluation.batch_size
-        return lambda *arrays: passes.over(functools.partial(compiled, params), *arrays, batch_size=size)
+        """function(params, *batch), compiled, as a function of whole arrays `[N, …]`: see `passes.over`.
+
+        Another function is compiled anew, were it the same code: keep what this returns, or give it a function that is
+        defined once.
+        """
+        compiled = functools.partial(jax.jit(function), self.params)
+        return functools.partial(passes.over, compiled, batch_size=self.config.evaluation.batch_size)
 
     def with_settings(self, overrides: Mapping[str, Any]) -> "Run":
         """The same frozen parameters under other settings of the stages, as in {"hull.n": 5}; nothing is trained.
@@ -148,6 +176,11 @@ class Run:
         from experiment_jax.evaluation import evaluate  # evaluation is written against Run
 
         return evaluate(self, **options)
+
+
+def _keys(root: jax.Array, numbers: jax.Array) -> jax.Array:
+    """The key of each sample's number, `[batch]`."""
+    return jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
 
 
 def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | None = None) -> Run:

@@ -288,6 +288,12 @@ def test_a_list_of_members_is_printed_and_nothing_is_written(script, tmp_path):
         (["--workdir", "{run}", "--sweep"], "holds no sweep; train one"),
         (["--workdir", "{run}", "--by", "spread"], "type --sweep too"),
         (["--workdir", "{run}", "--sweep", "--step", "4"], "--step: is of one run"),
+        (
+            ["--workdir", "{run}", "--sweep", "--by", "fd_floor"],
+            "--by fd_floor: has no value that is best; choose one of",
+        ),
+        (["--workdir", "{run}", "--sweep", "--bound"], "--bound: is of one run, not of a sweep (--sweep)"),
+        (["--images", "x.npz", "--config", DIGITS, "--cas"], "--cas: is of one run or a sweep, not of anybody's"),
         (["--workdir", "{run}", "--step", "3"], "matching has no such checkpoint; it has 2, 4"),
         (["--workdir", "{run}", "--step", "three"], "invalid int value"),
         (["--workdir", "{run}", "--num_samples", "-5"], "num_samples"),
@@ -305,6 +311,46 @@ def test_eval_refuses_in_one_line_and_touches_nothing(arguments, reason, script,
     assert (status, output) == (2, "")
     assert len(error.splitlines()) == 1 and error.startswith("eval.py: ") and reason in error
     assert tree(workdir) == before and not any(tmp_path.iterdir())
+
+
+FLAGS = {  # every flag of eval.py, with a value that it takes
+    "workdir": ["{run}"], "step": ["0"], "num_samples": ["7"], "protocol": ["test_40"], "cas": [],
+    "evidence": ["a:b"], "bound": [], "save_samples": ["7"], "sweep": [], "by": ["fd_gen"],
+    "input": ["low.png"], "output": ["high.png"], "images": ["x.npz"], "config": [DIGITS],
+}  # fmt: skip
+TAKEN = {  # by what a person asks for: the flags that ask for it, and those that may stand beside them
+    "run": (["workdir"], ["step", "num_samples", "protocol", "cas", "evidence", "bound", "save_samples"]),
+    "sweep": (["workdir", "sweep"], ["by", "num_samples", "protocol", "cas"]),
+    "images": (["images", "config"], ["protocol"]),
+    "enlarge": (["workdir", "input", "output"], ["step"]),
+}
+ASKING = {"sweep", "by", "input", "output", "images", "config"}  # beside a run these ask for something else
+
+
+@pytest.mark.parametrize("mode", TAKEN)
+def test_eval_refuses_every_flag_that_does_not_apply(mode, script, finished, tmp_path, tree):
+    asking, beside = TAKEN[mode]
+    before = tree(finished[1])
+    own = {*asking, *beside, *(["sweep"] if mode == "run" else [])}  # --sweep beside --workdir is the other mode
+    foreign = [flag for flag in FLAGS if flag not in own]
+    for flag in foreign:
+        arguments = [each.format(run=finished[1]) for name in (*asking, flag) for each in (f"--{name}", *FLAGS[name])]
+        status, output, error = script("eval.py", *arguments)
+        assert (status, output, len(error.splitlines())) == (2, "", 1), (flag, error)
+        names = {flag, *asking} if flag in ASKING else {flag}
+        assert error.startswith(tuple(f"eval.py: --{name}: is of " for name in names)), error
+        assert "leave one of them out" in error or " too" in error
+    assert tree(finished[1]) == before and not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", TAKEN)
+def test_eval_names_what_is_missing(mode, script, finished):
+    asking, _ = TAKEN[mode]
+    for missing in asking[1:] if mode != "run" else ():
+        rest = [name for name in asking if name not in (missing, "sweep")] + ["by"] * (missing == "sweep")
+        arguments = [each.format(run=finished[1]) for name in rest for each in (f"--{name}", *FLAGS[name])]
+        status, _, error = script("eval.py", *arguments)
+        assert (status, len(error.splitlines())) == (2, 1) and f"type --{missing}" in error, error
 
 
 def test_a_stage_that_is_not_finished_cannot_be_evaluated(script, finished, tmp_path):

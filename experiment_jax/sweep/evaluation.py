@@ -13,13 +13,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
-from experiment_jax import checkpoints, judged, pictures, restoration, run_directory
+from experiment_jax import checkpoints, judge, judged, pictures, run_directory
 from experiment_jax.errors import UserError
 from experiment_jax.run import Run, load_run
 from experiment_jax.sweep import page
 from experiment_jax.sweep.members import Member, Sweep, read
-from experiment_jax.sweep.table import Row, badness, metrics_of, to_csv
+from experiment_jax.sweep.table import DIRECTED, Row, badness, directed, metrics_of, to_csv
 
 log = logging.getLogger(__name__)
 TIMES = ("seconds", "cas_seconds", "images_per_second", "latents_per_second")
@@ -37,7 +38,7 @@ def evaluate(
 
     Args:
         workdir: the sweep's directory.
-        by: the metric that says which member is best; of several the first, and all are plotted.
+        by: the metric that says which member is best; of several the first, and all are plotted, which needs no best.
         protocol: see `experiment_jax.evaluation.evaluate`, as for the rest.
         num_samples: N, in place of the protocol's.
         with_cas: train a classifier on each member's samples too.
@@ -46,10 +47,15 @@ def evaluate(
         The best member: `name`, `workdir`, `by`, `runs`, what the sweep sets in it, and its metrics.
 
     Raises:
-        UserError: there is no sweep, none of its members is finished, or none has that metric.
+        UserError: the metric has no best value, there is no sweep, none of its members is finished or has that metric,
+            or their judges or protocols differ, so that their numbers do not compare.
     """
     metrics = (by,) if isinstance(by, str) else tuple(by)
+    by = metrics[0]
+    if directed(by) is None:
+        raise UserError(f"--by {by}: has no value that is best; choose one of {', '.join(sorted(DIRECTED))}")
     found = read(workdir)
+    _check_comparable(found, protocol, num_samples)
     options = dict(protocol=protocol, num_samples=num_samples, with_cas=with_cas)
     groups: dict[str, list[Member]] = {}
     for member in found.members:
@@ -58,8 +64,8 @@ def evaluate(
     known = metrics_of(rows)
     for metric in metrics if known else ():
         if metric not in known:
-            raise UserError(f"--by {metric}: no member has that metric; choose one of {', '.join(sorted(known))}")
-    by = metrics[0]
+            choice = sorted(key for key in known if metric != by or directed(key) is not None)
+            raise UserError(f"--by {metric}: no member has that metric; choose one of {', '.join(choice)}")
     measured = [row for row in rows if by in row.metrics]
     best = min(measured, key=lambda row: badness(by, row.metrics[by]), default=None)
     run_directory.write_text(found.workdir / "sweep.csv", to_csv(rows))
@@ -111,17 +117,12 @@ def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, flo
     Raises:
         UserError: the member failed, or is not finished.
     """
-    workdir, failure = found.directory(member), found.failure(member)
-    if failure.is_file():
-        raise UserError(f"failed: {failure.read_text().strip()}")
-    config = found.config(member)
-    record = checkpoints.finished_record(workdir, config.stages[-1])
-    if record is None:
-        raise UserError("not trained to the end yet")
-    folder = workdir / "eval" / str(record["step"])
+    workdir = found.directory(member)
+    config, step = _finished(found, member)
+    folder = workdir / "eval" / str(step)
     metrics, picture = folder / "metrics.json", folder / "row.png"
     before = json.loads(metrics.read_text()) if metrics.is_file() else {}
-    fits = _fits(before, config.evaluation.protocol, **options)
+    fits = _fits(before, config, **options)
     if not (fits and picture.is_file()):
         log.info("evaluating %s", member.name)
         run = load_run(workdir)
@@ -131,11 +132,59 @@ def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, flo
     return numbers, pictures.read(picture)
 
 
-def _fits(metrics: Mapping[str, Any], default: str, *, protocol: str | None, num_samples: int | None, with_cas: bool):
-    """Whether an evaluation's metrics are those that would be measured now."""
-    split, count = judged.parse_protocol(protocol or default)
-    asked = judged.protocol_name(split, num_samples or count)
-    return metrics.get("protocol") == asked and ("cas" in metrics or not with_cas or "fd_gen" not in metrics)
+def _finished(found: Sweep, member: Member) -> tuple[ConfigDict, int]:
+    """The config in a member's own directory, by which it is evaluated, and the step that its last stage ended with.
+
+    Raises:
+        UserError: the member failed, or is not finished.
+    """
+    workdir, failure = found.directory(member), found.failure(member)
+    if failure.is_file():
+        raise UserError(f"failed: {failure.read_text().strip()}")
+    record = checkpoints.finished_record(workdir, found.config(member).stages[-1])
+    if record is None:
+        raise UserError("not trained to the end yet")
+    return run_directory.read_config(workdir), record["step"]
+
+
+def _fits(
+    metrics: Mapping[str, Any], config: ConfigDict, *, protocol: str | None, num_samples: int | None, with_cas: bool
+) -> bool:
+    """Whether an evaluation's metrics are those that would be measured now: as many samples of the same split, the same
+    judge and witnesses, and `cas` where it is asked for and a run has it (one that heeds labels, as `accuracy_gen`)."""
+    if metrics.get("protocol") != _protocol(config, protocol, num_samples):
+        return False
+    if with_cas and "cas" not in metrics and "accuracy_gen" in metrics:
+        return False
+    by = {key: value for key, value in metrics.items() if key == "judge" or key.startswith("witness_")}
+    return by == judge.digests(config)
+
+
+def _protocol(config: ConfigDict, protocol: str | None, num_samples: int | None) -> str:
+    """The protocol by which a member of that config is measured, as its metrics name it."""
+    split, count = judged.parse_protocol(protocol or config.evaluation.protocol)
+    return judged.protocol_name(split, num_samples or count)
+
+
+def _check_comparable(found: Sweep, protocol: str | None, num_samples: int | None) -> None:
+    """Raises UserError where two members that can be measured would be by different judges or protocols."""
+    first: tuple[str, str, str, str] | None = None
+    for member in found.members:
+        try:
+            config, _ = _finished(found, member)
+            recipe = run_directory.fingerprint(judge.config_for(config.judge, config.data))
+        except UserError:
+            continue  # its row will say so
+        own = member.name, recipe, config.judge, _protocol(config, protocol, num_samples)
+        first = first or own
+        numbers = f"--workdir {found.workdir}: the numbers of {first[0]} and {member.name} do not compare,"
+        if first[1] != own[1]:
+            raise UserError(
+                f"{numbers} their judges are {first[2]} and {own[2]}; evaluate each by itself, as in "
+                f"eval.py --workdir {found.directory(member)}"
+            )
+        if first[3] != own[3]:
+            raise UserError(f"{numbers} their protocols are {first[3]} and {own[3]}; type --protocol {first[3]}")
 
 
 def row_picture(run: Run) -> np.ndarray:
@@ -150,5 +199,5 @@ def row_picture(run: Run) -> np.ndarray:
     if run.model.degrade is None:
         condition = np.arange(min(run.dataset.num_classes, 10), dtype=np.int32)
     else:
-        condition = restoration.low_resolution(run, run.test.images[:10])
+        condition = run.observe(run.test.images[:10])
     return pictures.grid(run.sample(np.repeat(condition, 2, axis=0)).images[None])

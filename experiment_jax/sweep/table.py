@@ -9,20 +9,45 @@ from typing import Any
 
 import numpy as np
 
-# Which value of a metric is best, by how its name begins; of others, and of what the real images get, none is.
-HIGHEST = (
+# Which value of a metric is best. Of all that is not here none is: counts, settings, what the real images get.
+LARGEST = (
     "accuracy_gen",
     "accuracy_recon",
     "accuracy_classifier",
+    "accuracy_mix_1.0",
     "precision",
     "recall",
     "cas",
-    "accept",
+    "accepted",
+    "acceptance_rate",
     "psnr",
     "ssim",
 )
-LOWEST = ("fd_gen", "fd_recon", "kid_gen", "mae_recon", "w1_latent", "copied", "lr_consistency", "bound_")
-ONE = ("spread", "fidelity", "nearest_train_ratio")
+SMALLEST = (
+    "fd_gen",
+    "fd_recon",
+    "fd_gen_vs_recon",
+    "fd_mix_1.0",
+    "kid_gen",
+    "mae_recon",
+    "w1_latent",
+    "w1_latent_sliced",
+    "copied",
+    "lr_consistency",
+    "perceptual",
+    "bound_reconstruction",
+    "bound_lipschitz",
+    "bound_w1_latent",
+    "bound_w1_image",
+    "bound_right",
+)
+NEAREST_TO_1 = ("spread", "spread_skill", "fidelity", "nearest_train_ratio")
+DIRECTED = (*LARGEST, *SMALLEST, *NEAREST_TO_1)
+# In front of a metric, whose images it is of; behind, who measured it or of how many latents: it is the same metric.
+IMAGES = ("bicubic_", "regression_", "recon_", "mean_")
+FAMILIES = {"accuracy_gen_": "accuracy_gen", "accuracy_recon_": "accuracy_recon", "accepted_": "accepted"}
+FAMILIES |= {"accuracy_mix_": "accuracy_mix_1.0", "fd_mix_": "fd_mix_1.0"}
+REAL = ("accuracy_mix_0.0", "fd_mix_0.0")  # of a family, but of real images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,18 +75,35 @@ class Row:
     picture: np.ndarray | None
 
 
+def directed(metric: str) -> str | None:
+    """The metric of DIRECTED whose direction this one has; None: no value of it is better than another."""
+    if metric in REAL:
+        return None
+    for prefix in IMAGES:
+        metric = metric.removeprefix(prefix)
+    metric = next((whole for start, whole in FAMILIES.items() if metric.startswith(start)), metric)
+    return metric if metric in DIRECTED else None
+
+
 def badness(metric: str, value: float) -> float:
-    """A number that is smaller where the value of the metric is better; of an unknown metric the value itself."""
-    if metric.startswith(ONE):
+    """A number that is smaller where the value of the metric is better.
+
+    Raises:
+        ValueError: a metric without a direction.
+    """
+    kind = directed(metric)
+    if kind is None:
+        raise ValueError(f"{metric}: no value is better than another")
+    if kind in NEAREST_TO_1:
         return abs(value - 1.0)
-    return -value if metric.startswith(HIGHEST) else value
+    return -value if kind in LARGEST else value
 
 
 def best_of(rows: Sequence[Row]) -> dict[str, str]:
     """The name of the best row by each metric of which some value is best."""
     found = {}
     for metric in metrics_of(rows):
-        if metric.startswith((*HIGHEST, *LOWEST, *ONE)) and not metric.endswith("_floor"):
+        if directed(metric) is not None:
             having = [row for row in rows if metric in row.metrics]
             found[metric] = min(having, key=lambda row: badness(metric, row.metrics[metric])).name
     return found

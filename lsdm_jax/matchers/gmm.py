@@ -33,11 +33,12 @@ def matcher(config: ConfigDict, context: Context) -> Matcher:
         context: see `Context`.
 
     Raises:
-        UserError: no component, a negative floor, or a class with fewer latents than components.
+        UserError: no component, a negative floor, or a class with fewer latents than components; of a view that a
+            labeller completes, only `fit` knows and refuses that.
     """
     settings.check_at_least(config, context.name, 1, components=10)
     settings.check_at_least(config, context.name, 0, covariance_floor=1e-3)
-    if context.class_counts is not None:
+    if context.class_counts is not None and config.get("view") != "partly":  # the rest's labels are not known yet
         _check_members(config, context.name, context.class_counts)
 
     def fit(latents: np.ndarray, labels: np.ndarray, upstream: Upstream) -> PyTree:

@@ -1,6 +1,7 @@
 """Figure 6: the training images and the other generations that are closest to a generation."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -90,14 +91,22 @@ def nearest(run: Run, order: Order, generations: np.ndarray, images: np.ndarray,
         images: uint8 `[N, …]`; read in chunks of `evaluation.batch_size`.
         count: how many.
     """
-    prepared = jax.jit(order.prepare)(run.model.params, passes.to_float(generations))
+    measure = partial(_distances, order, run.params, _prepared(order, run.params, generations))
+    distances = passes.over(measure, images, batch_size=run.config.evaluation.batch_size)
+    return np.argsort(distances, axis=0, kind="stable")[:count].T
 
-    def distances(params: PyTree, batch: jax.Array) -> jax.Array:
-        points = order.prepare(params, passes.to_float(batch))
-        # One generation at a time: a chunk's differences to all of them would not fit with large images.
-        return jax.lax.map(lambda one: order.distance(points, one), prepared).T
 
-    return np.argsort(run.over(distances)(images), axis=0, kind="stable")[:count].T
+@partial(jax.jit, static_argnums=0)
+def _prepared(order: Order, params: PyTree, images: jax.Array) -> PyTree:
+    return order.prepare(params, passes.to_float(images))
+
+
+@partial(jax.jit, static_argnums=0)
+def _distances(order: Order, params: PyTree, prepared: PyTree, images: jax.Array) -> jax.Array:
+    """`[batch, G]`, of images uint8 `[batch, …]` to generations that are prepared already."""
+    points = order.prepare(params, passes.to_float(images))
+    # One generation at a time: a chunk's differences to all of them would not fit with large images.
+    return jax.lax.map(lambda one: order.distance(points, one), prepared).T
 
 
 def _squared_error(points: jax.Array, one: jax.Array) -> jax.Array:

@@ -50,6 +50,17 @@ def test_evaluation_is_a_function_of_run_seed_and_number(finished):
     assert first["fd_gen"] != other["fd_gen"]
 
 
+def test_a_run_has_no_floors_where_there_are_not_as_many_real_images(finished, tmp_path):
+    run = load_run(shutil.copytree(finished[1], tmp_path / "run"))
+    floors = {"fd_floor", "w1_latent_floor"}
+    found = run.evaluate(protocol="train_1347")
+    assert not floors & found.keys() and found["num_samples"] == 1347 and found["protocol"] == "train_1347"
+    assert {"fd_gen", "w1_latent"} <= found.keys()
+    summary = evaluation.summary(run, found)
+    assert "Fréchet distance to train" in summary and summary.count("real ") == 1  # its accuracy alone
+    assert floors <= run.evaluate(protocol="train_100").keys()
+
+
 def test_a_sampler_that_tests_has_its_rates_measured_and_a_class_that_it_never_accepts_is_named(finished, caplog):
     run = load_run(finished[1])
 

@@ -1,11 +1,12 @@
 """What a judge says: protocols, directions, and independence of how the images are batched."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiment_jax import UserError, cas, data, judged, load_config, load_run
+from experiment_jax import UserError, cas, data, judged, load_config, load_run, metrics
 from experiment_jax.run import Run
 
 
@@ -51,6 +52,32 @@ def test_the_train_protocol_turns_the_splits_round():
     assert len(chosen) == 100
     rows = {image.tobytes() for image in bench.test.images}
     assert all(image.tobytes() in rows for image in bench.other.images)
+
+
+@pytest.mark.parametrize(("protocol", "count"), [("train_1347", None), ("test_450", 1400), ("train_100", 1000)])
+def test_where_the_other_split_cannot_match_the_samples_there_is_no_floor(protocol, count, caplog):
+    bench, chosen = judged.bench(config(), protocol, count)
+    assert "fd_floor" not in judged.measure_real(bench)
+    [line] = [record.message for record in caplog.records if "no floor" in record.message]
+    enough = int(line.partition("up to ")[2].split()[0])
+    assert f"for {len(chosen)} samples" in line and 0 < enough < len(chosen)
+    # Just that many have one, and one more has none.
+    for number, matched in ((enough, True), (enough + 1, False)):
+        bench, chosen = judged.bench(config(), protocol, number)
+        counts = [np.bincount(labels, minlength=10) for labels in (bench.other.labels, chosen.labels)]
+        assert np.array_equal(*counts) == matched == ("fd_floor" in judged.measure_real(bench))
+
+
+def test_precision_and_recall_are_of_equally_many_points_on_both_sides():
+    bench, chosen = judged.bench(config(), "test_450", 900)
+    images = bench.test.take(np.resize(np.arange(450), 900)).images  # each twice: every other one is all of them
+    twice = measure(bench, images, None)
+    order = np.linspace(0, 899, 450).astype(int)
+    once = measure(bench, images[order], None)
+    assert (twice["precision"], twice["recall"]) == (once["precision"], once["recall"])
+    real = bench.features(bench.test.images)
+    assert (twice["precision"], twice["recall"]) == metrics.precision_recall(real, real[order % 450])
+    assert twice["num_samples"] == 900 and len(chosen) == 900
 
 
 def test_the_validation_protocol_holds_what_the_run_held_out_against_what_it_trained_on():
@@ -146,6 +173,17 @@ def test_the_judge_is_trained_once_and_found_again(bench):
 def test_a_judge_of_another_data_set_is_refused():
     with pytest.raises(UserError, match="judges digits, not fashion_mnist"):
         judged.bench(config(data__name="fashion_mnist"), "test_10k", None)
+
+
+def test_the_classifier_of_samples_is_trained_by_the_recipe_of_the_judge_s_file_whatever_its_variant(bench, tmp_path):
+    recipe = Path("configs/judge_digits.py").resolve()
+    (tmp_path / "judge.py").write_text(
+        f"import runpy\nget_config = runpy.run_path({str(recipe)!r})['get_config']\n"
+        "VARIANTS = {'smoke': {}, 'cas': {'classifier.steps': 1, 'classifier.batch_size': 20}}\n"
+    )
+    test = bench[0].test
+    score = cas.classification_accuracy_score(bench[0], f"{tmp_path}/judge.py:smoke", test.images, test.labels)
+    assert 0 <= score < 1
 
 
 def test_a_classifier_trained_on_real_images_recognises_real_images(bench):

@@ -34,6 +34,30 @@ def run(finished, monkeypatch):
     return dataclasses.replace(run, config=config, model=dataclasses.replace(run.model, params=frozen))
 
 
+def test_parameters_are_put_on_the_device_once_and_functions_compiled_once(finished):
+    run = load_run(finished[1])
+    traced = []
+
+    def counted(name):
+        def function(*arguments):
+            traced.append(name)
+            return getattr(run.model, name)(*arguments)
+
+        return function
+
+    names = ("encode", "decode", "sample")
+    model = dataclasses.replace(run.model, **{name: counted(name) for name in names})
+    counting = dataclasses.replace(run, model=model)
+    for _ in range(3):
+        latents = counting.encode(counting.test.images)
+        assert counting.decode(latents).shape == counting.test.images.shape
+        counting.over(model.encode)(np.zeros((450, 8, 8, 1), np.float32))  # what is defined once is compiled once
+        counting.sample(np.arange(7), seed=1)
+    assert sorted(traced) == ["decode", "encode", "encode", "sample"]
+    leaves = zip(jax.tree.leaves(counting.params), jax.tree.leaves(counting.params), strict=True)
+    assert all(isinstance(one, jax.Array) and one is other for one, other in leaves)
+
+
 def test_other_settings_meet_the_same_frozen_parameters(run):
     for epsilon in (0.25, 0.5, 1.5):
         changed = run.with_settings({"matching.epsilon": epsilon})

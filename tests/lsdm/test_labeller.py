@@ -41,6 +41,14 @@ def test_pairs_keep_their_labels_and_the_rest_get_the_classifier_s(config, one, 
     assert np.mean(seen.labels[~given] == hidden) > 0.5
 
 
+def test_a_mixture_has_more_components_than_a_class_has_pairs(config, one, tmp_path):
+    with config.unlocked():
+        config.matching.update(dict(matcher="gmm", steps=0, components=11))
+        config.data.unpaired = 200
+    frozen = train(config, tmp_path / "run", one)  # of 10 pairs a class
+    assert frozen["matching"]["fitted"]["means"].shape[:2] == (10, 11)
+
+
 def test_batches_hold_images_of_both_kinds(config, one, tmp_path):
     frozen = train(config, tmp_path / "run", one)
     parts = {part.name: part for part in method.build(config, data.load(config.data, config.seed))}

@@ -72,6 +72,19 @@ def test_one_component_has_the_mean_and_covariance_of_its_class(floor):
         np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.05)
 
 
+def test_a_view_that_a_labeller_completes_is_counted_when_its_labels_are_known():
+    latents, labels = planted(count=6)
+    pairs = np.array([3, 2])
+    with pytest.raises(
+        UserError, match=r"matching\.components=5: class 1 has 2 latents; type --config\.matching\.comp"
+    ):
+        gmm.matcher(settings(components=5, view="paired"), context(counts=pairs))
+    matcher = gmm.matcher(settings(components=5, view="partly", covariance_floor=0.1), context(counts=pairs))
+    assert matcher.fit(latents, labels, {})["weights"].shape == (CLASSES, 5)
+    with pytest.raises(UserError, match=r"matching\.components=5: class 1 has 4 latents"):
+        matcher.fit(latents[:-2], labels[:-2], {})
+
+
 def test_samples_are_as_likely_as_scikit_learns_own():
     generator = np.random.default_rng(0)
     latents = generator.normal(size=(600, LATENT)) * 0.3 + 3.0 * generator.integers(0, 3, 600)[:, None] ** 2

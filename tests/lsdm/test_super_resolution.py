@@ -1,5 +1,6 @@
 """Whole runs of super-resolution on digits, and what a person can get wrong."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from experiment_jax import load_config, load_run, train
+from experiment_jax import judged, load_config, load_run, restoration, train
 from experiment_jax.errors import UserError
 from experiment_jax.stage import Context, Model
 from experiment_jax.sweep.evaluation import row_picture
@@ -97,6 +98,33 @@ def test_evaluation_measures_samples_beside_their_rivals(trained):
     assert drawn.shape[0] == 9 * (32 + 2) + 2  # low, bicubic, regression, four samples, deviation, truth
     # What bicubic interpolation misses of x is the noise's and rounding's, less than the noise of 0.05 and the kernel.
     assert found["bicubic_lr_consistency"] < 0.3
+
+
+def test_measuring_again_compiles_nothing_again(trained):
+    traced = []
+
+    def counted(name):
+        def function(*arguments):
+            traced.append(name)
+            return getattr(trained.model, name)(*arguments)
+
+        return function
+
+    names = ("degrade", "noise", "regress", "encode", "sample")
+    model = dataclasses.replace(trained.model, **{name: counted(name) for name in names})
+    run = dataclasses.replace(trained, model=model)
+    real = run.test.take(np.arange(40))
+    bench = judged.bench(run.config, "test_40", None)[0]
+
+    def measured():
+        low = restoration.condition(run, real)
+        return low, restoration.measure(run, bench, real, low, run.sample(low).images, 0)
+
+    low, first = measured()
+    before = list(traced)
+    again, second = measured()
+    assert traced == before and first == second
+    np.testing.assert_array_equal(low, again)
 
 
 def test_the_mean_of_draws_is_nearer_than_a_draw_where_draws_differ(trained):

@@ -5,13 +5,14 @@ import csv
 import dataclasses
 import html.parser
 import io
+import json
 import math
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiment_jax import UserError, plots, sweep
+from experiment_jax import UserError, judge, load_run, plots, sweep
 from experiment_jax.run import Run
 from experiment_jax.sweep import page, table
 from experiment_jax.sweep.table import Row
@@ -70,6 +71,56 @@ def test_what_is_evaluated_already_is_not_evaluated_again(swept, tmp_path, one, 
     assert not {"seconds", "images_per_second"} & rows(tmp_path / "sweep")[0].keys()
 
 
+JUDGE = """
+import runpy
+from experiment_jax.config import override
+
+def get_config():
+    config = runpy.run_path("configs/judge_digits.py")["get_config"]()
+    override(config, {"classifier.steps": 3, "classifier.batch_size": 20})
+    return config
+"""
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_what_another_judge_or_witness_measured_is_measured_again(swept, tmp_path, one):
+    trained(swept(TWO), tmp_path / "sweep", one)
+    sweep.evaluate(tmp_path / "sweep")
+    first = rows(tmp_path / "sweep")
+    folders = [tmp_path / "sweep" / name for name in ("low", "high")]
+    written = [folder / "eval" / "4" / "metrics.json" for folder in folders]
+    for stale in (dict(judge="0" * 12), dict(witness_resnet8="0" * 12)):
+        edit(written[0], fd_gen=-1.0, **stale)
+        sweep.evaluate(tmp_path / "sweep")
+        assert rows(tmp_path / "sweep") == first
+        assert not stale.items() & json.loads(written[0].read_text()).items()
+    (tmp_path / "judge.py").write_text(JUDGE)
+    edit(folders[0] / "config.json", judge=str(tmp_path / "judge.py"))
+    with pytest.raises(
+        UserError, match=r"low and high do not compare, their judges are .*judge\.py and configs/judge_dig"
+    ):
+        sweep.evaluate(tmp_path / "sweep")
+    assert rows(tmp_path / "sweep") == first
+    edit(folders[1] / "config.json", judge=str(tmp_path / "judge.py"))
+    sweep.evaluate(tmp_path / "sweep")
+    [digest] = {json.loads(path.read_text())["judge"] for path in written}
+    assert digest == judge.digests(load_run(folders[0]).config)["judge"]
+    assert all(new["fd_gen"] != old["fd_gen"] for new, old in zip(rows(tmp_path / "sweep"), first, strict=True))
+
+
+def test_members_of_different_protocols_are_compared_by_one(swept, tmp_path, one):
+    trained(swept(TWO), tmp_path / "sweep", one)
+    path = tmp_path / "sweep" / "low" / "config.json"
+    edit(path, evaluation={**json.loads(path.read_text())["evaluation"], "protocol": "test_60"})
+    with pytest.raises(UserError, match=r"their protocols are test_60 and test_90; type --protocol test_60"):
+        sweep.evaluate(tmp_path / "sweep")
+    sweep.evaluate(tmp_path / "sweep", protocol="test_60")
+    assert {each["num_samples"] for each in rows(tmp_path / "sweep")} == {"60"}
+
+
 def test_members_that_failed_or_wait_are_in_the_table_with_the_reason(swept, tmp_path, one):
     trained(swept(BROKEN), tmp_path / "sweep", one, only=[0, 1])
     best = sweep.evaluate(tmp_path / "sweep")
@@ -115,9 +166,79 @@ def test_the_best_value_of_each_metric_is_where_it_should_be(metric, better, wor
     assert table.best_of([row("a", **{metric: worse}), row("b", **{metric: better})]) == {metric: "b"}
 
 
-@pytest.mark.parametrize("metric", ["fd_floor", "w1_latent_floor", "accuracy_real", "num_samples", "latent_size"])
+NO_BEST = (
+    "step", "nfe", "num_samples", "bound_samples", "latent_size", "latent_near_zero", "latent_hoyer",
+    "fd_rank_deficient", "seconds", "cas_seconds", "images_per_second", "latents_per_second", "fd_floor",
+    "w1_latent_floor", "accuracy_real", "accuracy_real_resnet8", "fd_mix_0.0", "accuracy_mix_0.0", "anything",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", NO_BEST)
 def test_what_no_member_can_help_has_no_best(metric):
     assert table.best_of([row("a", **{metric: 1.0}), row("b", **{metric: 2.0})]) == {}
+    with pytest.raises(ValueError, match="no value is better"):
+        table.badness(metric, 1.0)
+
+
+WHOSE = ("", "bicubic_", "regression_", "recon_", "mean_")
+SHARES = [share / 10 for share in range(1, 11)]
+BEST = {
+    "nearest to 1": ("spread", "spread_skill", "fidelity", "nearest_train_ratio"),
+    "largest": (
+        "accuracy_recon", "accuracy_recon_resnet8", "accuracy_classifier", "precision", "recall", "cas",
+        "accepted", "acceptance_rate", *(f"accepted_n{n}" for n in (2, 3, 5)),
+        *(f"accuracy_gen{n}{by}" for n in ("", "_n2", "_n3", "_n5") for by in ("", "_resnet8")),
+        *(f"accuracy_mix_{share}" for share in SHARES),
+        *(f"{whose}{metric}" for whose in WHOSE for metric in ("psnr", "ssim")),
+    ),
+    "smallest": (
+        "fd_recon", "fd_gen_vs_recon", "kid_gen", "mae_recon", "w1_latent", "w1_latent_sliced", "copied",
+        "bound_reconstruction", "bound_lipschitz", "bound_w1_latent", "bound_w1_image", "bound_right",
+        *(f"fd_mix_{share}" for share in SHARES),
+        *(f"{whose}{metric}" for whose in WHOSE for metric in ("fd_gen", "lr_consistency", "perceptual")),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BEST)
+def test_every_metric_has_its_best_row_where_it_should_be(kind):
+    best = {"nearest to 1": "b", "largest": "c", "smallest": "a"}[kind]
+    for metric in BEST[kind]:
+        given = [row(name, **{metric: value}) for name, value in (("a", 0.2), ("b", 0.9), ("c", 1.3))]
+        assert table.best_of(given) == {metric: best}, metric
+        assert min(given, key=lambda each: table.badness(metric, each.metrics[metric])).name == best, metric
+
+
+def test_every_number_of_the_shipped_evaluations_has_a_direction_or_none(request):
+    known = {*NO_BEST, *(metric for metrics in BEST.values() for metric in metrics)}
+    for path in (request.config.rootpath / "results").glob("*/metrics.json"):
+        found = json.loads(path.read_text())
+        assert {key for key, value in found.items() if isinstance(value, int | float)} <= known, path
+
+
+@pytest.mark.parametrize("metric", ["fd_floor", "accuracy_real", "num_samples", "fd_gne", ""])
+def test_what_has_no_best_chooses_no_member_and_nothing_is_measured(metric, swept, tmp_path, tree):
+    sweep.members.write(sweep.plan(swept(TWO), {}, tmp_path / "sweep", seeds=None, members=True))
+    before = tree(tmp_path)
+    with pytest.raises(
+        UserError, match=rf"^--by {metric}: has no value that is best; choose one of .*fd_gen, .*spread"
+    ):
+        sweep.evaluate(tmp_path / "sweep", [metric, "fd_gen"])
+    assert tree(tmp_path) == before
+
+
+def test_the_mean_of_draws_is_best_where_its_signal_is_strongest(swept, tmp_path, monkeypatch):
+    sweep.members.write(sweep.plan(swept(TWO), {}, tmp_path / "sweep", seeds=None, members=True))
+    values, picture = {"low": 21.0, "high": 24.0}, np.zeros((4, 6, 3), np.uint8)
+    measured = lambda found, member, **options: (  # noqa: E731
+        {"mean_psnr": values[member.name], "latent_size": 3},
+        picture,
+    )
+    monkeypatch.setattr(sweep.evaluation, "measure", measured)
+    # What has no best can still be plotted.
+    assert sweep.evaluate(tmp_path / "sweep", ["mean_psnr", "latent_size"])["name"] == "high"
+    with pytest.raises(UserError, match=r"--by psnr: no member has that metric; choose one of mean_psnr$"):
+        sweep.evaluate(tmp_path / "sweep", "psnr")
 
 
 def test_the_csv_reads_back_to_the_last_digit():
