@@ -1,6 +1,7 @@
 """What a training leaves behind while it runs: progress, rows, pictures, checkpoints, profiles; and how it stops."""
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,9 @@ from experiment_jax.checkpoints import Checkpoints
 from experiment_jax.errors import UserError
 from experiment_jax.run_directory import MetricsWriter
 
+log = logging.getLogger(__name__)
 PyTree = Any
+CONVERGED = 0.99  # share of a stage's inner problems, below which their solutions are not to be relied on
 
 
 class Stopped(Exception):
@@ -52,6 +55,7 @@ class Recorder:
         self._name, self._workdir = name, Path(workdir)
         self._checkpoints, self._watch = checkpoints, watch
         self._validation: dict[str, float] = {}
+        self._warned = False
         self._writes = processes.is_first()
         self._writer = MetricsWriter(workdir, name, -1 if done is None else done) if self._writes else None
         look = dict(unit="step", mininterval=1.0, dynamic_ncols=True, disable=not (bar and self._writes))
@@ -64,6 +68,8 @@ class Recorder:
     def row(self, step: int, metrics: Mapping[str, jax.Array], state: PyTree | None = None) -> None:
         """One row of metrics; with a state, its validation metrics and pictures too.
 
+        The first row whose metric `converged` is below CONVERGED is warned of.
+
         Raises:
             UserError: a metric is not finite.
         """
@@ -74,6 +80,7 @@ class Recorder:
                 f"{self._name}: {broken[0]} is {row[broken[0]]} at step {step}; lower the learning rate, for example "
                 f"--config.{self._name}.optimiser.learning_rate=1e-4, in another --workdir"
             )
+        self._warn(step, row.get("converged", 1.0))
         if state is not None:
             validation, images = self._watch(state)
             self._validation = processes.of_first(validation)
@@ -87,6 +94,16 @@ class Recorder:
             return
         self._writer.write(step, row)
         self._bar.set_postfix({name: f"{row[name]:.4g}" for name in ("loss",) if name in row}, refresh=False)
+
+    def _warn(self, step: int, converged: float) -> None:
+        """Says once that solutions by which this stage is trained are none."""
+        if self._warned or converged >= CONVERGED or not self._writes:
+            return
+        self._warned = True
+        log.warning(
+            f"{self._name}: only {converged:.0%} of the transport plans had converged at step {step}, and gradients "
+            f"are as far off; raise --config.{self._name}.epsilon or --config.{self._name}.max_iterations"
+        )
 
     def save(self, step: int, state: PyTree, *, measured: bool = True) -> None:
         """Starts to write a checkpoint, with the validation metrics of its row where it was `measured`."""

@@ -18,6 +18,9 @@ what OTT leaves to its callers; `python benchmarks/transport.py` undoes one choi
 * Self terms are solved by the averaged update f ← ½ (f + T f) (Feydy et al. 2019, eq. 25), which takes a few.
 * The gradient is that of the value at fixed potentials (envelope theorem): Σⱼ Pᵢⱼ (xᵢ − yⱼ)/‖xᵢ − yⱼ‖. It is written
   out, two products of matrices, because JAX would sum the differences one by one.
+* Whether a problem has converged is read off the plan that the gradient is of, whose sums are there already. Where ε is
+  below the rounding of costs these are right, of a plan for other costs: so some distances are taken once more, from
+  differences.
 * Above DENSE entries no matrix is kept: iterations, value and gradient go by blocks of rows, in memory linear in n.
 * Potentials are not carried from step to step: every step has other points, and they take a few iterations to find.
 """
@@ -33,13 +36,14 @@ from ott.geometry import geometry
 from ott.problems.linear import linear_problem
 from ott.solvers.linear import acceleration, sinkhorn
 
-from lsdm_jax.costs import BLOCK, Blocks, Distance, Kernel
+from lsdm_jax.costs import BLOCK, Blocks, Distance, Kernel, centred, diameter
 
-Metrics = Mapping[str, jax.Array]
+Metrics = Mapping[str, jax.Array]  # "iterations", after the ε-scaling, and "converged", 1 or 0; float32
 Solver = Callable[..., sinkhorn.Sinkhorn]
 Potentials = tuple[jax.Array, jax.Array]  # f [n] of x and g [m] of y
 
 ROUND = 100  # iterations between two absorptions
+PROBES = 32  # points of a problem, at most, at which the rounding of costs is measured
 DENSE = 2**24  # entries of the largest cost matrix that is kept: 4,096 × 4,096, 64 MiB
 
 
@@ -49,13 +53,36 @@ class Plan(NamedTuple):
     Attributes:
         f: potential of x `[n]`.
         g: potential of y `[m]`.
-        evidence: "iterations", those after the ε-scaling, and "converged", 1 where the marginals' L1 error is below the
-            threshold, else 0; float32, as metrics are.
+        iterations: after the ε-scaling; float32, as metrics are.
     """
 
     f: jax.Array
     g: jax.Array
-    evidence: Metrics
+    iterations: jax.Array
+
+
+class Pulls(NamedTuple):
+    """What a plan sends, and where to.
+
+    Attributes:
+        sent: Σⱼ n Pᵢⱼ `[n]`, 1 for a plan that has converged.
+        received: Σᵢ m Pᵢⱼ `[m]`, likewise.
+        misplaced: what of it rounding of costs accounts for, see `_misplaced`.
+        of_x: Σⱼ n Pᵢⱼ (yⱼ − xᵢ)/‖yⱼ − xᵢ‖ `[n, d]`, which is −n ∇ₓ OT_ε (envelope theorem): no row longer than 1, and
+            coincident points add nothing.
+        of_y: Σᵢ m Pᵢⱼ (xᵢ − yⱼ)/‖xᵢ − yⱼ‖ `[m, d]`, likewise.
+    """
+
+    sent: jax.Array
+    received: jax.Array
+    misplaced: jax.Array
+    of_x: jax.Array
+    of_y: jax.Array
+
+    def converged(self, threshold: float | jax.Array) -> jax.Array:
+        """1 where the L1 errors of both marginals and of rounding are below, else 0, as where they are NaN; float32."""
+        errors = self.sent - 1.0, self.received - 1.0, self.misplaced
+        return jnp.float32(jnp.max(jnp.stack([jnp.mean(jnp.abs(each)) for each in errors])) < threshold)
 
 
 def solve(
@@ -66,6 +93,7 @@ def solve(
     max_iterations: int,
     threshold: float | jax.Array,
     symmetric: bool = False,
+    fixed: int = 0,
 ) -> Plan:
     """The potentials of OT_ε(x, y); nothing can be differentiated.
 
@@ -76,15 +104,17 @@ def solve(
         max_iterations: bound on Sinkhorn iterations, which come by tens.
         threshold: the solver stops when the marginals' L1 error is below.
         symmetric: y is x, and so is its potential.
+        fixed: how many coordinates, the first, are of the condition, see `Distance`.
     """
-    x, y = _centred(x, y)
+    x, y = centred(x, y)
+    cost = Distance(fixed)
     averaged = dict(parallel_dual_updates=True, momentum=acceleration.Momentum(value=0.5)) if symmetric else {}
     solver = functools.partial(sinkhorn.Sinkhorn, threshold=threshold, **averaged)
     if _dense(x, y):
-        geom = geometry.Geometry(cost_matrix=Distance().all_pairs(x, y), epsilon=epsilon)
-        return _by_kernels(geom, _scaled(geom, _diameter(x, y), symmetric), solver, max_iterations, symmetric)
-    geom = Blocks(x, y, cost_fn=Distance(), epsilon=epsilon)
-    return _by_blocks(geom, _scaled(geom, _diameter(x, y), symmetric), solver, max_iterations)
+        geom = geometry.Geometry(cost_matrix=cost.all_pairs(x, y), epsilon=epsilon)
+        return _by_kernels(geom, _scaled(geom, diameter(x, y), symmetric), solver, max_iterations, symmetric)
+    geom = Blocks(x, y, cost_fn=cost, epsilon=epsilon)
+    return _by_blocks(geom, _scaled(geom, diameter(x, y), symmetric), solver, max_iterations)
 
 
 def _by_kernels(
@@ -94,18 +124,20 @@ def _by_kernels(
     rounds = math.ceil(max_iterations / ROUND)
     iterate = solver(max_iterations=math.ceil(max_iterations / rounds), lse_mode=False)
 
-    def go_on(plan: Plan) -> jax.Array:
-        return (plan.evidence["converged"] == 0) & (plan.evidence["iterations"] < max_iterations)
+    def go_on(state: tuple[Plan, jax.Array]) -> jax.Array:
+        plan, done = state
+        return ~done & (plan.iterations < max_iterations)
 
-    def absorb(plan: Plan) -> Plan:
+    def absorb(state: tuple[Plan, jax.Array]) -> tuple[Plan, jax.Array]:
+        plan, _ = state
         f, g = _update(geom, (plan.f, plan.g), geom.epsilon, symmetric)
         kernel = jnp.exp((f[:, None] + g - geom.cost_matrix) / geom.epsilon) / geom.cost_matrix.size
         solved = iterate(linear_problem.LinearProblem(Kernel(kernel_matrix=kernel, epsilon=geom.epsilon)))
         # Scalings that left float32's range say nothing; the potentials before them do.
         f, g = (old + jnp.where(jnp.isfinite(new), new, 0) for old, new in ((f, solved.f), (g, solved.g)))
-        return Plan(f, g, _evidence(plan.evidence["iterations"] + solved.n_iters, solved.converged))
+        return Plan(f, g, plan.iterations + solved.n_iters), solved.converged
 
-    return jax.lax.while_loop(go_on, absorb, Plan(*start, _evidence(0, False)))
+    return jax.lax.while_loop(go_on, absorb, (Plan(*start, jnp.float32(0)), jnp.bool_(False)))[0]
 
 
 def _by_blocks(geom: Blocks, start: Potentials, solver: Solver, max_iterations: int) -> Plan:
@@ -114,26 +146,11 @@ def _by_blocks(geom: Blocks, start: Potentials, solver: Solver, max_iterations: 
     shift = geom.epsilon * math.log(n * m) / 2  # OTT's plan is exp((f + g − C)/ε), without our 1/(nm)
     f, g = (each - shift for each in start)
     solved = solver(max_iterations=max_iterations)(linear_problem.LinearProblem(geom), (f, g))
-    return Plan(solved.f + shift, solved.g + shift, _evidence(solved.n_iters, solved.converged))
-
-
-def _evidence(iterations: int | jax.Array, converged: bool | jax.Array) -> Metrics:
-    return {"iterations": jnp.float32(iterations), "converged": jnp.float32(converged)}
+    return Plan(solved.f + shift, solved.g + shift, jnp.float32(solved.n_iters))
 
 
 def _dense(x: jax.Array, y: jax.Array) -> bool:
     return len(x) * len(y) <= DENSE
-
-
-def _centred(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Distances forget a common offset, float32 does not."""
-    centre = jnp.mean(y, axis=0)
-    return x - centre, y - centre
-
-
-def _diameter(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Of centred clouds; no two points are further apart."""
-    return sum(jnp.sqrt(jnp.max(jnp.sum(z**2, axis=1))) for z in (x, y))
 
 
 def _update(geom: geometry.Geometry, at: Potentials, epsilon: jax.Array, symmetric: bool) -> Potentials:
@@ -159,29 +176,46 @@ def _scaled(geom: geometry.Geometry, diameter: jax.Array, symmetric: bool) -> Po
     return jax.lax.while_loop(lambda state: state[1] > geom.epsilon, halve, (zeros, diameter / 2))[0]
 
 
-def pulls(x: jax.Array, y: jax.Array, plan: Plan, epsilon: float | jax.Array) -> tuple[jax.Array, jax.Array]:
-    """What the plan sends from each point of x, and where to.
+def pulls(x: jax.Array, y: jax.Array, plan: Plan, epsilon: float | jax.Array, fixed: int = 0) -> Pulls:
+    """What the plan sends from each point of x and brings to each of y, and where to; for the arguments see `solve`."""
+    x, y = centred(x, y)
+    n, m = len(x), len(y)
+    misplaced = _misplaced(x, y, plan, epsilon, fixed)
 
-    Returns:
-        Σⱼ n Pᵢⱼ `[n]`, 1 for a plan that has converged; and Σⱼ n Pᵢⱼ (yⱼ − xᵢ)/‖yⱼ − xᵢ‖ `[n, d]`, which is −n ∇ₓ OT_ε
-        (envelope theorem): no row longer than 1, and coincident points add nothing.
-    """
+    def block(of_y: tuple[jax.Array, jax.Array], at: tuple[jax.Array, jax.Array]):
+        points, potential = at
+        cost = Distance(fixed).all_pairs(points, y)
+        sent = jnp.exp((potential[:, None] + plan.g - cost) / epsilon)
+        unit = sent / jnp.where(cost == 0, jnp.inf, cost)
+        product = functools.partial(jnp.matmul, precision="highest")
+        of_x = product(unit, y) - jnp.sum(unit, axis=1, keepdims=True) * points
+        back = product(unit.T, points) - jnp.sum(unit, axis=0)[:, None] * y
+        return (of_y[0] + jnp.sum(sent, axis=0) / n, of_y[1] + back / n), (jnp.sum(sent, axis=1) / m, of_x / m)
 
-    x, y = _centred(x, y)
-
-    def row(at: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        point, potential = at
-        cost = Distance().all_pairs(point[None], y)[0]
-        sent = jnp.exp((potential + plan.g - cost) / epsilon) / len(y)
-        unit = sent / jnp.where(cost > 0, cost, jnp.inf)
-        return jnp.sum(sent), jnp.matmul(unit, y, precision="highest") - jnp.sum(unit) * point
-
+    nothing = jnp.zeros_like(plan.g), jnp.zeros_like(y)
     if _dense(x, y):
-        return jax.vmap(row)((x, plan.f))
-    return jax.lax.map(row, (x, plan.f), batch_size=BLOCK)
+        (received, of_y), (sent, of_x) = block(nothing, (x, plan.f))
+        return Pulls(sent, received, misplaced, of_x, of_y)
+    missing = -n % BLOCK  # rows that fill the last block, from which nothing is sent
+    points = jnp.pad(x, ((0, missing), (0, 0))).reshape(-1, BLOCK, x.shape[1])
+    potentials = jnp.pad(plan.f, (0, missing), constant_values=-jnp.inf).reshape(-1, BLOCK)
+    (received, of_y), blocks = jax.lax.scan(block, nothing, (points, potentials))
+    sent, of_x = (each.reshape(-1, *each.shape[2:])[:n] for each in blocks)
+    return Pulls(sent, received, misplaced, of_x, of_y)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _misplaced(x: jax.Array, y: jax.Array, plan: Plan, epsilon: float | jax.Array, fixed: int) -> jax.Array:
+    """n Pᵢⱼ |error of Cᵢⱼ|/ε, scalar: a mean over some points, each with the one to which it sends most."""
+    points, potential = (each[:: -(-len(x) // PROBES)] for each in (x, plan.f))
+    distance = Distance(fixed)
+    cost = distance.all_pairs(points, y)
+    sent = jnp.exp((potential[:, None] + plan.g - cost) / epsilon) / len(y)
+    most = jnp.argmax(sent, axis=1)
+    error = jax.vmap(distance)(points, y[most]) - jnp.take_along_axis(cost, most[:, None], axis=1)[:, 0]
+    return jnp.mean(jnp.max(sent, axis=1) * jnp.abs(error)) / epsilon
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
 def entropic(
     x: jax.Array,
     y: jax.Array,
@@ -189,20 +223,22 @@ def entropic(
     threshold: float | jax.Array,
     max_iterations: int,
     symmetric: bool = False,
+    fixed: int = 0,
 ) -> tuple[jax.Array, Metrics]:
-    """OT_ε(x, y), which can be differentiated by x and y, and the solver's evidence; for the arguments see `solve`."""
-    return _forward(x, y, epsilon, threshold, max_iterations, symmetric)[0]
+    """OT_ε(x, y), which can be differentiated by x and y, and how the solver fared; for the arguments see `solve`."""
+    return _forward(x, y, epsilon, threshold, max_iterations, symmetric, fixed)[0]
 
 
-def _forward(x, y, epsilon, threshold, max_iterations, symmetric):
-    plan = solve(x, y, epsilon=epsilon, threshold=threshold, max_iterations=max_iterations, symmetric=symmetric)
-    sent, towards_y = pulls(x, y, plan, epsilon)
-    value = jnp.mean(plan.f) + jnp.mean(plan.g) - epsilon * (jnp.mean(sent) - 1.0)
-    back = towards_y if symmetric else pulls(y, x, plan._replace(f=plan.g, g=plan.f), epsilon)[1]
-    return (value, plan.evidence), (-towards_y / len(x), -back / len(y))
+def _forward(x, y, epsilon, threshold, max_iterations, symmetric, fixed):
+    solver = dict(epsilon=epsilon, threshold=threshold, max_iterations=max_iterations)
+    plan = solve(x, y, **solver, symmetric=symmetric, fixed=fixed)
+    pulled = pulls(x, y, plan, epsilon, fixed)
+    value = jnp.mean(plan.f) + jnp.mean(plan.g) - epsilon * (jnp.mean(pulled.sent) - 1.0)
+    metrics = {"iterations": plan.iterations, "converged": pulled.converged(threshold)}
+    return (value, metrics), (-pulled.of_x / len(x), -(pulled.of_x if symmetric else pulled.of_y) / len(y))
 
 
-def _backward(max_iterations, symmetric, gradients, cotangents):
+def _backward(max_iterations, symmetric, fixed, gradients, cotangents):
     by_x, by_y = (cotangents[0] * each for each in gradients)
     return by_x, by_y, None, None
 
@@ -211,7 +247,7 @@ entropic.defvjp(_forward, _backward)
 
 
 def divergence(
-    x: jax.Array, y: jax.Array, *, epsilon: float, max_iterations: int, threshold: float
+    x: jax.Array, y: jax.Array, *, epsilon: float, max_iterations: int, threshold: float, fixed: int = 0
 ) -> tuple[jax.Array, Metrics]:
     """S_ε between two clouds `[n, d]` and `[m, d]` of equal weights, and how the solver fared; see `solve`.
 
@@ -219,10 +255,10 @@ def divergence(
         The divergence, differentiable by x and y; iterations of the cross term and whether all three problems
         converged.
     """
-    value, evidence = entropic(x, y, epsilon, threshold, max_iterations)
-    converged = evidence["converged"]
+    value, metrics = entropic(x, y, epsilon, threshold, max_iterations, False, fixed)
+    converged = metrics["converged"]
     for z in (x, y):
-        own, fared = entropic(z, z, epsilon, threshold, max_iterations, True)
+        own, fared = entropic(z, z, epsilon, threshold, max_iterations, True, fixed)
         value -= own / 2
         converged *= fared["converged"]
-    return value, {**evidence, "converged": converged}
+    return value, {**metrics, "converged": converged}

@@ -35,11 +35,11 @@ def energy_score(generated: jax.Array, real: jax.Array) -> tuple[jax.Array, Mapp
 
 
 def lengths(differences: jax.Array) -> jax.Array:
-    """‖·‖₂ along the last axis, with value and gradient 0 where it vanishes."""
+    """‖·‖₂ along the last axis, with value and gradient 0 where it vanishes, NaN where it is NaN."""
     squared = jnp.sum(differences**2, axis=-1)
-    apart = squared > 0
+    vanishes = squared == 0
     # Neither branch may be infinite where the other is taken: gradients of both are multiplied.
-    return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
+    return jnp.where(vanishes, 0.0, jnp.sqrt(jnp.where(vanishes, 1.0, squared)))
 
 
 def matcher(config: ConfigDict, context: Context) -> Matcher:

@@ -36,7 +36,7 @@ Clouds = tuple[jax.Array, jax.Array, jax.Array]  # x, y and the second batch, or
 
 
 def pull(
-    x: jax.Array, y: jax.Array, *, epsilon: float, max_iterations: int, threshold: float
+    x: jax.Array, y: jax.Array, *, epsilon: float, max_iterations: int, threshold: float, fixed: int = 0
 ) -> tuple[jax.Array, Metrics]:
     """−∇f(xᵢ) = Σⱼ n Pᵢⱼ (yⱼ − xᵢ)/‖yⱼ − xᵢ‖, what OT_ε draws each point of x towards y by; 0 from a coincident point.
 
@@ -46,22 +46,25 @@ def pull(
         epsilon: entropic regularisation, in units of distance.
         max_iterations: bound on Sinkhorn iterations.
         threshold: the solver stops when the marginals' L1 error is below.
+        fixed: how many coordinates, the first, are of the condition.
 
     Returns:
-        `[n, d]`, no row longer than 1; iterations, and whether the solver converged.
+        `[n, d]`, no row longer than 1; iterations, and whether the plan has converged.
     """
-    plan = transport.solve(x, y, epsilon=epsilon, max_iterations=max_iterations, threshold=threshold)
-    return transport.pulls(x, y, plan, epsilon)[1], plan.evidence
+    plan = transport.solve(x, y, epsilon=epsilon, max_iterations=max_iterations, threshold=threshold, fixed=fixed)
+    pulled = transport.pulls(x, y, plan, epsilon, fixed)
+    return pulled.of_x, {"iterations": plan.iterations, "converged": pulled.converged(threshold)}
 
 
 def drift(x: jax.Array, y: jax.Array, other: jax.Array, **solver: Any) -> tuple[jax.Array, Metrics]:
     """V `[n, d]` at the model's points x `[n, d]`, from data y and a second batch `other` of the model, both `[m, d]`.
 
-    With x itself for `other` it is −n ∇ₓ S_ε(x, y). For the solver, and the metrics of the first term, see `pull`.
+    With x itself for `other` it is −n ∇ₓ S_ε(x, y). For the solver see `pull`; the metrics are iterations of the first
+    term, and whether both have converged.
     """
     towards_data, metrics = pull(x, y, **solver)
-    towards_model, _ = pull(x, other, **solver)
-    return towards_data - towards_model, metrics
+    towards_model, fared = pull(x, other, **solver)
+    return towards_data - towards_model, {**metrics, "converged": metrics["converged"] * fared["converged"]}
 
 
 def stratified(x: jax.Array, y: jax.Array, other: jax.Array, **solver: Any) -> tuple[jax.Array, Metrics]:
@@ -77,9 +80,10 @@ def joint(
 
     Clouds are x `[n, latent]`, y and other `[m, latent]`, and the conditions theirs, see `lsdm_jax.condition`.
     """
-    pair = (pairs(z, of, beta, num_classes) for z, of in zip(clouds, conditions, strict=True))
-    drifts, metrics = drift(*pair, **solver)
-    return drifts[:, -clouds[0].shape[-1] :], metrics
+    joined = [pairs(z, of, beta, num_classes) for z, of in zip(clouds, conditions, strict=True)]
+    fixed = joined[0].shape[-1] - clouds[0].shape[-1]
+    drifts, metrics = drift(*joined, fixed=fixed, **solver)
+    return drifts[:, fixed:], metrics
 
 
 def matcher(config: ConfigDict, context: Context) -> Matcher:

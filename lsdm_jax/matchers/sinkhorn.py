@@ -35,7 +35,7 @@ def stratified(
 def joint(
     generated: jax.Array, latents: jax.Array, condition: jax.Array, beta: float, num_classes: int, **solver: Any
 ) -> tuple[jax.Array, Metrics]:
-    """Finite β: S_ε between the joint laws, with cost ‖(βφ(x), z) − (βφ(x′), z′)‖₂, see `pairs`.
+    """Finite β: S_ε between the joint laws, with cost (β²‖φ(x) − φ(x′)‖² + ‖z − z′‖²)^½, see `pairs`.
 
     Args:
         generated: `[batch, latent]`, G(condition, ·).
@@ -45,11 +45,12 @@ def joint(
         num_classes: labels are 0 … num_classes − 1.
         solver: see `lsdm_jax.transport.solve`.
     """
-    return divergence(*(pairs(z, condition, beta, num_classes) for z in (generated, latents)), **solver)
+    x, y = (pairs(z, condition, beta, num_classes) for z in (generated, latents))
+    return divergence(x, y, fixed=x.shape[-1] - generated.shape[-1], **solver)
 
 
 def pairs(latents: jax.Array, condition: jax.Array, beta: float, num_classes: int) -> jax.Array:
-    """(βφ(x), z), in which two classes are β apart: `[batch, k + latent]`."""
+    """(βφ(x), z), in which two classes are β apart: `[batch, k + latent]`; the first k are the `fixed` of a cost."""
     return jnp.concatenate([beta * phi(condition, num_classes), latents], axis=-1)
 
 
