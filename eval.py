@@ -9,10 +9,11 @@ import json
 import sys
 from typing import NamedTuple
 
-from experiment_jax import UserError, command_line, load_config, load_run, sweep
-from experiment_jax.enlarge import enlarge
-from experiment_jax.evaluation import evaluate_images, summary
-from experiment_jax.sample_files import read_images, save_samples
+from experiment_jax import UserError, load_config, load_run, sweep
+from experiment_jax.config import command_line
+from experiment_jax.evaluation.enlarge import enlarge
+from experiment_jax.evaluation.evaluate import evaluate_images, summary
+from experiment_jax.evaluation.files import read_images, save_samples
 
 BOUND = "lsdm_jax.bound:evidence"
 

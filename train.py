@@ -8,7 +8,9 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from experiment_jax import Stopped, UserError, command_line, cpu, load_config, processes, sweep, train
+from experiment_jax import Stopped, UserError, load_config, sweep, train
+from experiment_jax.config import command_line
+from experiment_jax.devices import cpu, processes
 
 
 def main() -> int | None:

@@ -18,7 +18,7 @@ from clock import milliseconds  # of this folder
 from flax import linen as nn
 from machine import machine
 
-from experiment_jax import cpu
+from experiment_jax.devices import cpu
 
 BATCH = 128
 LAYERS = {  # of each network: side, channels in and out, as often as they come

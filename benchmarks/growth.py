@@ -19,9 +19,9 @@ from clock import milliseconds  # of this folder
 from machine import machine
 from ml_collections import ConfigDict
 
-from experiment_jax import config as configs
-from experiment_jax import parallel
-from experiment_jax.stage import Context, Model
+from experiment_jax.config import load as configs
+from experiment_jax.devices import placement as parallel
+from experiment_jax.method.stage import Context, Model
 from lsdm_jax import sections
 from lsdm_jax.matching import MATCHERS
 

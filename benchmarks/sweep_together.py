@@ -14,13 +14,15 @@ import jax
 import numpy as np
 from machine import machine  # of this folder
 
-from experiment_jax import data, load_config, parallel
-from experiment_jax import program as programs
-from experiment_jax.job import Job
-from experiment_jax.method import build, job
-from experiment_jax.program import Program
-from experiment_jax.stage import Frozen
+from experiment_jax import load_config
+from experiment_jax.data import split as data
+from experiment_jax.devices import placement as parallel
+from experiment_jax.method.build import build, job
+from experiment_jax.method.stage import Frozen
+from experiment_jax.method.task import Job
 from experiment_jax.sweep import together
+from experiment_jax.training import step as programs
+from experiment_jax.training.step import Program
 
 
 def seconds(program: Program, steps: int) -> tuple[float, float]:

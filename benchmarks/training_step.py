@@ -23,11 +23,13 @@ import torch_steps  # of this folder
 from clock import milliseconds
 from machine import machine
 
-from experiment_jax import cpu, load_config, parallel
-from experiment_jax import program as programs
-from experiment_jax.data import Dataset
-from experiment_jax.method import build, job
-from experiment_jax.sources import Split
+from experiment_jax import load_config
+from experiment_jax.data.sources import Split
+from experiment_jax.data.split import Dataset
+from experiment_jax.devices import cpu
+from experiment_jax.devices import placement as parallel
+from experiment_jax.method.build import build, job
+from experiment_jax.training import step as programs
 from lsdm_jax import sections
 
 IMAGES = 5120

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiment_jax import ssim as ours
+from experiment_jax.networks import ssim as ours
 
 
 def conv(channels: int, width: int, bias: bool = True) -> nn.Conv2d:
@@ -65,7 +65,7 @@ class Twin(nn.Module):
 
 
 class Encoder(Twin):
-    """`experiment_jax.autoencoder.Encoder`."""
+    """`experiment_jax.networks.autoencoder.Encoder`."""
 
     def __init__(self, widths: Sequence[int], latent_size: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Encoder(Twin):
 
 
 class Decoder(Twin):
-    """`experiment_jax.autoencoder.Decoder`."""
+    """`experiment_jax.networks.autoencoder.Decoder`."""
 
     def __init__(self, widths: Sequence[int], latent_size: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Decoder(Twin):
 
 
 class Features(Twin):
-    """`experiment_jax.perceptual.Features`."""
+    """`experiment_jax.networks.self_supervised.Features`."""
 
     def __init__(self, widths: Sequence[int], channels: int) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class MLP(Twin):
 
 
 def perceptual(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-    """`experiment_jax.perceptual.distance`."""
+    """`experiment_jax.networks.self_supervised.distance`."""
     return torch.stack([(a - b).abs().mean() for a, b in zip(first, second, strict=True)]).mean()
 
 

@@ -3,7 +3,7 @@
 `fd_gen` 1.069, `fd_recon` 0.447, accuracy 0.890, spread 0.705, recall 0.52: see docs/regene.md.
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections as lsdm
 from regene_jax import sections as regene
 

@@ -5,7 +5,7 @@
 eval.py trains it by itself, once, into the user's cache folder.
 """
 
-from experiment_jax.judge import judge_config, variants
+from experiment_jax.evaluation.judges import judge_config, variants
 
 
 def get_config():

@@ -9,7 +9,7 @@ The variant `jpeg` takes `cifar10_jpeg`, the same images after lossy compression
 10,000 samples).
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 

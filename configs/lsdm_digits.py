@@ -8,7 +8,7 @@
 representation: 5 minutes of training, half a minute of evaluation (`results/lsdm_digits_sweep`).
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 

@@ -6,7 +6,7 @@ The variant `cpu`, 2 cores, 12 minutes beside other work: blurred faces, plainly
 `fd_gen` 0.107, `fd_recon` 0.083, floor 0.025 (judge 1096ba4a4ea4, 2,000 samples), spread 0.946.
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 

@@ -7,7 +7,7 @@ accuracy 0.893, spread 0.932. `:flow`, 22 minutes of one core: 0.491, accuracy 0
 of one core: 0.537, 0.841, 0.968. All rows, and what was missed, in docs/fashion_mnist.md.
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 

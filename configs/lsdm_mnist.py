@@ -1,6 +1,6 @@
 """LSDM on MNIST, label-conditional; the recipe of Fashion-MNIST."""
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 

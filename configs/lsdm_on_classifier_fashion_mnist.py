@@ -3,7 +3,7 @@
 `fd_gen` 0.818, `fd_recon` 0.552, accuracy 0.911, spread 0.940, recall 0.28: see docs/regene.md.
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections as lsdm
 from regene_jax import sections as regene
 

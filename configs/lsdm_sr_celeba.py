@@ -6,7 +6,7 @@
 class, by which only the pairs are balanced, and which the judge tells.
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 

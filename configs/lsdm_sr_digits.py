@@ -6,7 +6,7 @@ Two minutes of one CPU core. PSNR 18.8 dB (L1 regression 20.2, bicubic 13.4), `f
 `spread_skill` 0.70.
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 

@@ -7,7 +7,7 @@
 `:paired_only` were not trained.
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 

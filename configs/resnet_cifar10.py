@@ -6,7 +6,7 @@ eval.py trains it by itself, once, into the user's cache folder, where a config 
 The variant `cpu` is what two CPU cores can train: ResNet-8.
 """
 
-from experiment_jax.resnet import resnet_config, variants
+from experiment_jax.networks.resnet import resnet_config, variants
 
 
 def get_config():

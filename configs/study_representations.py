@@ -7,7 +7,7 @@ On digits, 21 minutes of one CPU core; `:fashion_mnist`, trained shortly, 42 min
 trained once for its four samplers. Results: docs/representations.md.
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 

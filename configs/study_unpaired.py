@@ -8,7 +8,7 @@ pairs labels the N, and matching takes all labels for true). Every member has th
 `:digits` takes 36 minutes of one CPU core, Fashion-MNIST two hours, trained shortly. Result: docs/unpaired.md.
 """
 
-from experiment_jax.sections import experiment
+from experiment_jax.config.sections import experiment
 from lsdm_jax import sections
 
 GRID = {"": ((600,), (0, 600, 6000, 59400)), "digits": ((50, 200), (0, 100, 300, 1000)), "smoke": ((100,), (0, 60))}

@@ -5,10 +5,10 @@
 Importing this starts no device computation.
 """
 
-from experiment_jax.config import load as load_config
+from experiment_jax.config.load import load as load_config
 from experiment_jax.errors import UserError
-from experiment_jax.record import Stopped
-from experiment_jax.run import Run, load_run
-from experiment_jax.training import train
+from experiment_jax.runs.run import Run, load_run
+from experiment_jax.training.logger import Stopped
+from experiment_jax.training.train import train
 
 __all__ = ["Run", "Stopped", "UserError", "load_config", "load_run", "train"]

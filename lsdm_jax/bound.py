@@ -15,11 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from experiment_jax import metrics, passes, plots, restoration
-from experiment_jax.data import Split
+from experiment_jax import metrics
+from experiment_jax.data import passes
+from experiment_jax.data.split import Split
+from experiment_jax.drawing import plots
 from experiment_jax.errors import UserError
-from experiment_jax.judged import Bench
-from experiment_jax.run import Run
+from experiment_jax.evaluation import super_resolution as restoration
+from experiment_jax.evaluation.reference import Bench
+from experiment_jax.runs.run import Run
 from lsdm_jax.condition import phi as condition_features
 
 SAMPLES = 2000  # of each cloud: 32 MB for each matrix of distances, and exact transport between them in seconds

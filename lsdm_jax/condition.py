@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from experiment_jax.stage import Context
+from experiment_jax.method.stage import Context
 
 
 def is_image(context: Context) -> bool:

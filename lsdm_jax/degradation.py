@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import passes, settings
-from experiment_jax.data import View
+from experiment_jax.config import checks as settings
+from experiment_jax.data import passes
+from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Frozen, PyTree, Stage, Upstream
+from experiment_jax.method.stage import Context, Frozen, PyTree, Stage, Upstream
 from lsdm_jax.representation import moments, standardise
 
 KERNELS = ("area", "bicubic")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax.stage import Context
+from experiment_jax.method.stage import Context
 from lsdm_jax.condition import Told
 
 PyTree = Any

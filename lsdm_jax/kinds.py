@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax import parallel
-from experiment_jax.stage import Context
+from experiment_jax.devices import placement as parallel
+from experiment_jax.method.stage import Context
 
 
 class Code(NamedTuple):

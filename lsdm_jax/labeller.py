@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax import judge
-from experiment_jax.stage import Context, Stage, Upstream
+from experiment_jax.evaluation import judges as judge
+from experiment_jax.method.stage import Context, Stage, Upstream
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
-    """The stage of a labeller, a classifier such as the neutral one (`experiment_jax.judge`), trained on the pairs.
+    """The stage of a labeller, a classifier such as the neutral one, trained on the pairs.
 
     It gives the model nothing but `label`: no later stage sees its features.
 

@@ -14,11 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import config as configs
-from experiment_jax import parallel, passes, settings
-from experiment_jax.data import UNPAIRED, View
+from experiment_jax.config import checks as settings
+from experiment_jax.config import load as configs
+from experiment_jax.data import passes
+from experiment_jax.data.split import UNPAIRED, View
+from experiment_jax.devices import placement as parallel
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Batch, Context, Frozen, Samples, Stage, Upstream
+from experiment_jax.method.stage import Batch, Context, Frozen, Samples, Stage, Upstream
 from lsdm_jax.condition import is_image, is_label
 
 PyTree = Any

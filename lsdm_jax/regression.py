@@ -11,10 +11,12 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, parallel, settings, train_state
-from experiment_jax.autoencoder import Decoder, check_sides
+from experiment_jax.config import checks as settings
+from experiment_jax.devices import placement as parallel
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Batch, Context, Stage, Upstream
+from experiment_jax.method.stage import Batch, Context, Stage, Upstream
+from experiment_jax.networks import optimiser, train_state
+from experiment_jax.networks.autoencoder import Decoder, check_sides
 from lsdm_jax.condition import Told, is_image
 
 PyTree = Any

@@ -4,7 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiment_jax.sections import optimiser, optional, stage
+from experiment_jax.config.sections import optimiser, optional, stage
 
 # A few steps of small batches: enough to see that a recipe runs on its data.
 SMOKE = {
@@ -72,7 +72,7 @@ CROSSINGS = {
 
 
 def perceptual(**own: Any) -> ConfigDict:
-    """The stage whose features the perceptual loss uses; see `experiment_jax.perceptual`."""
+    """The stage whose features the perceptual loss uses; see `experiment_jax.networks.self_supervised`."""
     settings = dict(
         view="all",
         batch_size=128,
@@ -81,7 +81,7 @@ def perceptual(**own: Any) -> ConfigDict:
         widths=(32, 64),
         compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
     )
-    return stage("experiment_jax.perceptual:stage", **settings | own)
+    return stage("experiment_jax.networks.self_supervised:stage", **settings | own)
 
 
 def representation(**own: Any) -> ConfigDict:

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import passes
-from experiment_jax.data import View
+from experiment_jax.data import passes
+from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Frozen, Model, Samples, Stage, Upstream
+from experiment_jax.method.stage import Context, Frozen, Model, Samples, Stage, Upstream
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:

@@ -14,11 +14,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, passes, settings, train_state
-from experiment_jax.data import View
+from experiment_jax.config import checks as settings
+from experiment_jax.data import passes
+from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Batch, Context, Frozen, Stage, Upstream
-from experiment_jax.train_state import TrainState
+from experiment_jax.method.stage import Batch, Context, Frozen, Stage, Upstream
+from experiment_jax.networks import optimiser, train_state
+from experiment_jax.networks.train_state import TrainState
 from regene_jax.pooling import max_pool
 
 PyTree = Any

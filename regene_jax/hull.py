@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import passes, settings
-from experiment_jax.data import View
+from experiment_jax.config import checks as settings
+from experiment_jax.data import passes
+from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Frozen, Model, Samples, Stage, Upstream
+from experiment_jax.method.stage import Context, Frozen, Model, Samples, Stage, Upstream
 from regene_jax.combinations import Weights, build_bank, combine
 
 log = logging.getLogger(__name__)

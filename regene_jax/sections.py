@@ -4,8 +4,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiment_jax import sections
-from experiment_jax.sections import optional, stage
+from experiment_jax.config import sections
+from experiment_jax.config.sections import optional, stage
 
 # A few steps of small batches: enough to see that a recipe runs on its data.
 SMOKE = {

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from safetensors import SafetensorError, safe_open
 
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Stage, Upstream
+from experiment_jax.method.stage import Context, Stage, Upstream
 
 # Convolutions of each block, as (index among the layers of the file, channels in, channels out).
 BLOCKS = (

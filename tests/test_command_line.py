@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiment_jax import UserError, data, load_config, load_run, train
-from experiment_jax.command_line import split_overrides
+from experiment_jax import UserError, load_config, load_run, train
+from experiment_jax.config.command_line import split_overrides
+from experiment_jax.data import split as data
 
 PROJECT = Path(__file__).resolve().parent.parent
 DIGITS = "configs/lsdm_digits.py"

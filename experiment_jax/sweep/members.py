@@ -4,7 +4,7 @@ A config file may define `sweep()`, an iterable of members: pairs (name, overrid
 what they set, such as `{"matching.epsilon": 1.0}`; or `sweep(variant)`, where variants have members of their own.
 `DIR/sweep.json` holds the members, `DIR/<name>/` the run of each, and `DIR/<name>.failed.txt` why one ended early. A
 stage that members share to the last setting is trained once: the others take it from the first
-(`experiment_jax.reuse`).
+(`experiment_jax.runs.reuse`).
 """
 
 import collections
@@ -19,9 +19,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiment_jax import config as configs
-from experiment_jax import run_directory
+from experiment_jax.config import load as configs
 from experiment_jax.errors import UserError
+from experiment_jax.runs import directory as run_directory
 
 RECORD = "sweep.json"
 

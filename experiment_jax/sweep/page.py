@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from experiment_jax import plots
+from experiment_jax.drawing import plots
 from experiment_jax.sweep.table import Row, best_of, metrics_of, settings_of
 
 CURVES = 8  # more have no legend

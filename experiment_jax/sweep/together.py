@@ -19,14 +19,19 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax import config as configs
-from experiment_jax import durations, loop, method, parallel, reuse, run_directory
-from experiment_jax import program as programs
+from experiment_jax.config import durations
+from experiment_jax.config import load as configs
+from experiment_jax.devices import placement as parallel
 from experiment_jax.errors import UserError
-from experiment_jax.job import Job
-from experiment_jax.program import Program
-from experiment_jax.stage import Frozen, PyTree, Stage, Upstream
-from experiment_jax.training import Prepared, digests
+from experiment_jax.method import build as method
+from experiment_jax.method.stage import Frozen, PyTree, Stage, Upstream
+from experiment_jax.method.task import Job
+from experiment_jax.runs import directory as run_directory
+from experiment_jax.runs import reuse
+from experiment_jax.training import loop
+from experiment_jax.training import step as programs
+from experiment_jax.training.step import Program
+from experiment_jax.training.train import Prepared, digests
 
 log = logging.getLogger(__name__)
 Values = Mapping[str, jax.Array]  # settings by dotted key

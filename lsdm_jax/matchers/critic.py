@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, settings, train_state
-from experiment_jax.stage import Context
-from experiment_jax.train_state import TrainState
+from experiment_jax.config import checks as settings
+from experiment_jax.method.stage import Context
+from experiment_jax.networks import optimiser, train_state
+from experiment_jax.networks.train_state import TrainState
 from lsdm_jax.condition import is_label, phi
 from lsdm_jax.generator import OneStep
 from lsdm_jax.matching import Matcher, batch_weights

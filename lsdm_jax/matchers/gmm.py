@@ -15,9 +15,9 @@ from ml_collections import ConfigDict
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from experiment_jax import settings
+from experiment_jax.config import checks as settings
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Upstream
+from experiment_jax.method.stage import Context, Upstream
 from lsdm_jax.matching import Matcher
 
 log = logging.getLogger(__name__)

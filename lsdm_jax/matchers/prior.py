@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax.stage import Context, Upstream
+from experiment_jax.method.stage import Context, Upstream
 from lsdm_jax.matching import Matcher
 
 PyTree = Any

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, train_state
-from experiment_jax.stage import Context
+from experiment_jax.method.stage import Context
+from experiment_jax.networks import optimiser, train_state
 from lsdm_jax.generator import Generator
 from lsdm_jax.matching import Matcher
 

@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.manifold import TSNE
 
-from experiment_jax import pictures, plots
+from experiment_jax.drawing import pictures, plots
 from experiment_jax.errors import UserError
-from experiment_jax.judged import Bench
-from experiment_jax.run import Run, load_run
+from experiment_jax.evaluation.reference import Bench
+from experiment_jax.runs.run import Run, load_run
 from regene_jax.evidence.transitions import pairs, transitions
 
 POINTS = 2000

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from experiment_jax import judged
-from experiment_jax.judged import Bench
-from experiment_jax.run import Run
+from experiment_jax.evaluation import reference as judged
+from experiment_jax.evaluation.reference import Bench
+from experiment_jax.runs.run import Run
 from regene_jax.evidence.numbers import NUMBERS, combining
 
 SAMPLES = 2000

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiment_jax import data, pictures
-from experiment_jax.judged import Bench
-from experiment_jax.run import Run
-from experiment_jax.stage import stream
+from experiment_jax.data import split as data
+from experiment_jax.drawing import pictures
+from experiment_jax.evaluation.reference import Bench
+from experiment_jax.method.stage import stream
+from experiment_jax.runs.run import Run
 from regene_jax.combinations import combine, sources
 from regene_jax.evidence.numbers import NUMBERS, combining
 from regene_jax.evidence.transitions import pairs, transitions

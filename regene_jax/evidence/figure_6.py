@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiment_jax import passes, pictures
-from experiment_jax.judged import Bench
-from experiment_jax.run import Run
-from experiment_jax.ssim import ssim
-from experiment_jax.stage import Model
+from experiment_jax.data import passes
+from experiment_jax.drawing import pictures
+from experiment_jax.evaluation.reference import Bench
+from experiment_jax.method.stage import Model
+from experiment_jax.networks.ssim import ssim
+from experiment_jax.runs.run import Run
 
 PyTree = Any
 GENERATIONS = 6

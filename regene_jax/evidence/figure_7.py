@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from experiment_jax import judged, metrics, plots
-from experiment_jax.judged import Bench
-from experiment_jax.run import Run
+from experiment_jax import metrics
+from experiment_jax.drawing import plots
+from experiment_jax.evaluation import reference as judged
+from experiment_jax.evaluation.reference import Bench
+from experiment_jax.runs.run import Run
 
 RATIOS = tuple(round(0.1 * number, 1) for number in range(11))
 

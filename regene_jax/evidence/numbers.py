@@ -1,7 +1,7 @@
 """A run's hull with another number of sources, as the paper's figures 4 and 5 compare them."""
 
 from experiment_jax.errors import UserError
-from experiment_jax.run import Run
+from experiment_jax.runs.run import Run
 
 NUMBERS = (2, 3, 5)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiment_jax.data import Split
-from experiment_jax.run import Run
+from experiment_jax.data.split import Split
+from experiment_jax.runs.run import Run
 
 RATIOS = tuple(round(0.1 * number, 1) for number in range(1, 10))
 

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiment_jax import autoencoder, perceptual, ssim
+from experiment_jax.networks import autoencoder, ssim
+from experiment_jax.networks import self_supervised as perceptual
 from lsdm_jax import generator
 from lsdm_jax.matchers import critic
 from regene_jax import classifier

@@ -7,10 +7,11 @@ import pytest
 import scipy.stats
 from ml_collections import ConfigDict
 
-from experiment_jax import optimiser, sections, train_state
+from experiment_jax.config import sections
 from experiment_jax.errors import UserError
+from experiment_jax.method.stage import Context, Model
 from experiment_jax.metrics import w1_exact
-from experiment_jax.stage import Context, Model
+from experiment_jax.networks import optimiser, train_state
 from lsdm_jax import matching
 from lsdm_jax.matchers import critic
 

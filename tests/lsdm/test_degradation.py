@@ -8,9 +8,9 @@ from ml_collections import ConfigDict
 from PIL import Image
 from scipy import linalg
 
-from experiment_jax.data import View
+from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Model
+from experiment_jax.method.stage import Context, Model
 from lsdm_jax import condition, degradation
 
 

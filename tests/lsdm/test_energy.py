@@ -5,9 +5,10 @@ import pytest
 from ml_collections import ConfigDict
 from scipy import stats
 
-from experiment_jax import metrics, sections
+from experiment_jax import metrics
+from experiment_jax.config import sections
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Model
+from experiment_jax.method.stage import Context, Model
 from lsdm_jax.matchers import energy
 
 

@@ -8,10 +8,10 @@ import pytest
 from ml_collections import ConfigDict
 from scipy.spatial.distance import cdist
 
-from experiment_jax import sections
+from experiment_jax.config import sections
 from experiment_jax.errors import UserError
+from experiment_jax.method.stage import Context, Model
 from experiment_jax.metrics import spread, w1_exact
-from experiment_jax.stage import Context, Model
 from lsdm_jax.matchers import flow, sinkhorn
 
 SOLVER = dict(max_iterations=5000, threshold=1e-4)

@@ -9,8 +9,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from experiment_jax.autoencoder import Decoder
-from experiment_jax.stage import Context, Model
+from experiment_jax.method.stage import Context, Model
+from experiment_jax.networks.autoencoder import Decoder
 from lsdm_jax import kinds
 
 BATCH, LATENT, PIXELS = 12, 5, 7 * 3 * 2

@@ -4,8 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiment_jax import UserError, data, load_config, method, parallel, program, train
-from experiment_jax.data import UNPAIRED
+from experiment_jax import UserError, load_config, train
+from experiment_jax.data import split as data
+from experiment_jax.data.split import UNPAIRED
+from experiment_jax.devices import placement as parallel
+from experiment_jax.method import build as method
+from experiment_jax.training import step as program
 from lsdm_jax import sections
 
 STAGES = ("labeller", "representation", "matching")

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiment_jax import load_config, sections
-from experiment_jax.data import View
+from experiment_jax import load_config
+from experiment_jax.config import sections
+from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.job import plan
-from experiment_jax.stage import Context, Model
+from experiment_jax.method.stage import Context, Model
+from experiment_jax.method.task import plan
 from lsdm_jax import matching
 
 LATENT, CLASSES = 3, 5

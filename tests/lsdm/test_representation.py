@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiment_jax import UserError, checkpoints, data, load_run, passes, run_directory, sections, train
-from experiment_jax.stage import Context, Model
+from experiment_jax import UserError, load_run, train
+from experiment_jax.config import sections
+from experiment_jax.data import passes
+from experiment_jax.data import split as data
+from experiment_jax.method.stage import Context, Model
+from experiment_jax.runs import checkpoints
+from experiment_jax.runs import directory as run_directory
 from lsdm_jax import representation
 from lsdm_jax.kinds import KINDS
 

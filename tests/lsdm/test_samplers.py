@@ -8,20 +8,14 @@ import scipy.stats
 from ml_collections import ConfigDict
 from sklearn.mixture import GaussianMixture
 
-from experiment_jax import (
-    UserError,
-    checkpoints,
-    data,
-    evaluation,
-    load_config,
-    load_run,
-    method,
-    sections,
-    sweep,
-    train,
-)
-from experiment_jax.data import View
-from experiment_jax.stage import Context, Model
+from experiment_jax import UserError, load_config, load_run, sweep, train
+from experiment_jax.config import sections
+from experiment_jax.data import split as data
+from experiment_jax.data.split import View
+from experiment_jax.evaluation import evaluate as evaluation
+from experiment_jax.method import build as method
+from experiment_jax.method.stage import Context, Model
+from experiment_jax.runs import checkpoints
 from lsdm_jax import matching
 from lsdm_jax.matchers import gmm, prior, vae
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiment_jax import sections
+from experiment_jax.config import sections
 from experiment_jax.errors import UserError
+from experiment_jax.method.stage import Context, Model
 from experiment_jax.metrics import spread, w1_exact
-from experiment_jax.stage import Context, Model
 from lsdm_jax.matchers import score
 
 SIGMAS = np.array([0.01, 0.3, 1.0, 2.0, 50.0])

@@ -6,8 +6,8 @@ import pytest
 from ml_collections import ConfigDict
 from scipy.spatial.distance import cdist
 
-from experiment_jax import sections
-from experiment_jax.stage import Context, Model
+from experiment_jax.config import sections
+from experiment_jax.method.stage import Context, Model
 from lsdm_jax.matchers import sinkhorn
 
 SOLVER = dict(epsilon=1.0, max_iterations=2000, threshold=1e-4)

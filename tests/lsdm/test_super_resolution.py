@@ -11,11 +11,13 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from experiment_jax import judged, load_config, load_run, restoration, train
+from experiment_jax import load_config, load_run, train
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Model
-from experiment_jax.sweep.evaluation import row_picture
-from experiment_jax.training import prepare
+from experiment_jax.evaluation import reference as judged
+from experiment_jax.evaluation import super_resolution as restoration
+from experiment_jax.method.stage import Context, Model
+from experiment_jax.sweep.evaluate import row_picture
+from experiment_jax.training.train import prepare
 from lsdm_jax import bound, matching, regression
 
 SMALL = {

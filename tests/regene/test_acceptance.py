@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiment_jax import data
-from experiment_jax.data import Dataset, Split, View
+from experiment_jax.data import split as data
+from experiment_jax.data.split import Dataset, Split, View
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import acceptance_metrics
-from experiment_jax.stage import Context, Model, Samples
+from experiment_jax.evaluation.evaluate import acceptance_metrics
+from experiment_jax.method.stage import Context, Model, Samples
 from regene_jax import acceptance
 
 LATENT, CLASSES = 4, 3

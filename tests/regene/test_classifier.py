@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiment_jax import data, passes
+from experiment_jax.config.sections import experiment
+from experiment_jax.data import passes
+from experiment_jax.data import split as data
 from experiment_jax.errors import UserError
-from experiment_jax.sections import experiment
-from experiment_jax.stage import Context, Model
+from experiment_jax.method.stage import Context, Model
 from regene_jax import classifier, sections
 
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiment_jax import passes
+from experiment_jax.data import passes
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Model
+from experiment_jax.method.stage import Context, Model
 from regene_jax import decoder, sections
 
 MODEL = Model(encode=lambda params, images: images.reshape(len(images), -1)[:, ::2], latent_size=32)

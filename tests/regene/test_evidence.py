@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from experiment_jax import UserError, data, judged, load_config
-from experiment_jax.run import Run
-from experiment_jax.stage import Model, Samples
+from experiment_jax import UserError, load_config
+from experiment_jax.data import split as data
+from experiment_jax.evaluation import reference as judged
+from experiment_jax.method.stage import Model, Samples
+from experiment_jax.runs.run import Run
 from regene_jax import evidence, sections
 from regene_jax.combinations import build_bank
 from regene_jax.evidence import figure_3, figure_4, figure_5, figure_6

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 from sklearn.neighbors import NearestNeighbors
 
-from experiment_jax import load_run, sections, train
-from experiment_jax.data import View
+from experiment_jax import load_run, train
+from experiment_jax.config import sections
+from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Model
+from experiment_jax.method.stage import Context, Model
 from regene_jax import hull
 from regene_jax.combinations import Weights, build_bank, combine
 

@@ -10,7 +10,7 @@ from scipy.signal import correlate
 
 from experiment_jax import train
 from experiment_jax.errors import UserError
-from experiment_jax.stage import Context, Model
+from experiment_jax.method.stage import Context, Model
 from regene_jax import sections, vgg16
 
 

@@ -4,7 +4,7 @@ import pytest
 
 CONFIG = """
 import runpy
-from experiment_jax.config import override
+from experiment_jax.config.load import override
 
 def get_config():
     config = runpy.run_path("configs/lsdm_digits.py")["get_config"]()
@@ -17,7 +17,7 @@ def get_config():
 @pytest.fixture
 def swept(tiny, tmp_path, monkeypatch, request):
     """`swept("yield …", key__name=value)` -> the path of a tiny config with that body of `sweep()`; "": without."""
-    from experiment_jax.config import flat
+    from experiment_jax.config.load import flat
 
     monkeypatch.chdir(request.config.rootpath)
 

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiment_jax import UserError, judge, load_run, plots, sweep
-from experiment_jax.run import Run
+from experiment_jax import UserError, load_run, sweep
+from experiment_jax.drawing import plots
+from experiment_jax.evaluation import judges as judge
+from experiment_jax.runs.run import Run
 from experiment_jax.sweep import page, table
 from experiment_jax.sweep.table import Row
 
@@ -73,7 +75,7 @@ def test_what_is_evaluated_already_is_not_evaluated_again(swept, tmp_path, one, 
 
 JUDGE = """
 import runpy
-from experiment_jax.config import override
+from experiment_jax.config.load import override
 
 def get_config():
     config = runpy.run_path("configs/judge_digits.py")["get_config"]()

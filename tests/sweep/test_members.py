@@ -5,7 +5,11 @@ import shlex
 import numpy as np
 import pytest
 
-from experiment_jax import Stopped, UserError, checkpoints, load_config, loop, record, run_directory, sweep, train
+from experiment_jax import Stopped, UserError, load_config, sweep, train
+from experiment_jax.runs import checkpoints
+from experiment_jax.runs import directory as run_directory
+from experiment_jax.training import logger as record
+from experiment_jax.training import loop
 
 TWO = """
 yield "low", {"matching.epsilon": 1.0}

@@ -4,8 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiment_jax import Stopped, UserError, checkpoints, record, run_directory, settings, sweep, train
+from experiment_jax import Stopped, UserError, sweep, train
+from experiment_jax.config import checks as settings
+from experiment_jax.runs import checkpoints
+from experiment_jax.runs import directory as run_directory
 from experiment_jax.sweep import together
+from experiment_jax.training import logger as record
 from lsdm_jax.matchers import sinkhorn
 
 RATES = """

@@ -1,0 +1,119 @@
+"""Sections of a config, every setting typed and with its default, so that a recipe names only what differs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict, config_dict
+
+from experiment_jax.config import durations
+
+
+class Optional(config_dict.FieldReference):
+    """A setting that may be None; the others may not."""
+
+
+def optional(kind: type) -> Optional:
+    """A setting of type `kind` that starts as None."""
+    return Optional(None, field_type=kind)
+
+
+def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict:
+    """The part that every config has; the recipe adds one section a stage and fills in what differs."""
+    return ConfigDict(
+        dict(
+            method=method,
+            seed=0,
+            data=dict(
+                name=dataset,  # "digits", any TFDS name, or the path of a prepared TFDS directory; "a+b": a class each
+                crop=optional(int),  # side of the central square that is kept of every image
+                size=optional(int),  # side that images are resized to, after the crop
+                paired=optional(int),  # images whose label may be used, balanced over classes; None: all
+                unpaired=optional(int),  # images kept of those whose label may not be used; None: all
+                validation=0,  # images cut from train, balanced over classes, to watch the training by; never test
+                flips=False,  # mirror training images left to right, half of the time
+                label=optional(str),  # the feature that is the class, as in attributes/Smiling; None: label
+                resident="auto",  # "true": images in memory; "false": read when needed; "auto": by whether they are few
+            ),
+            stages=stages,
+            parallel="jit",  # over several devices: "jit", or "pmap" on those of one process; the same numbers
+            judge="",  # config of the neutral classifier that evaluation trusts
+            witnesses=(),  # configs of further classifiers, which evaluation asks for accuracies only
+            evaluation=dict(
+                protocol="test_10k",  # compare 10,000 samples with the test images; "train_50k": 50,000 with train's
+                batch_size=500,
+            ),
+        )
+    )
+
+
+def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
+    """A stage's section: what the loop reads, and the stage's `own` settings.
+
+    Durations carry their unit in the key, one of each: `steps`, `epochs` or `examples` for the length of training;
+    `log_` and `checkpoint_` with any of those or `percent` of that length; `warmup_` with `steps` or `percent`.
+
+    Args:
+        build: "package.module:function", the stage's factory.
+        view: what the stage sees: "all" (images, no label), "paired" (images and labels), "partly" (all images, the
+            labels of the pairs) or "validation" (images held out of train, and their labels).
+        batch_size: over all devices.
+        own: what the factory reads; any of the loop's settings may be given here too.
+    """
+    section = ConfigDict(
+        dict(
+            build=build,
+            view=view,
+            batch_size=batch_size,
+            from_run="",  # take this stage, finished, from another run's directory
+            steps_per_dispatch=1,  # steps in one call of the compiled program; 1 for convolutions on CPU
+            ema_decay=0.999,
+            keep=2,  # checkpoints kept, the latest
+            best="",  # keep the best checkpoint by this validation metric, smallest first ("-metric": largest)
+            profile=(0, 0),  # trace from this step up to that one with jax.profiler, into DIR/profile/<stage>
+            optimiser=optimiser(),
+        )
+    )
+    for name, units in (("", durations.LENGTHS), ("log", durations.UNITS), ("checkpoint", durations.UNITS)):
+        _add_duration(section, name, units)
+    section.log_percent, section.checkpoint_percent = 1.0, 25.0
+    for key, value in own.items():
+        _assign(section, key, value)
+    return section
+
+
+def optimiser(**own: Any) -> ConfigDict:
+    """An optimiser's section, every setting typed: a stage's `optimiser`, or one of several that a stage trains with.
+
+    Args:
+        own: settings that differ from the defaults below.
+    """
+    section = ConfigDict(
+        dict(
+            name="adam",
+            learning_rate=1e-3,
+            b1=0.9,
+            b2=0.999,
+            weight_decay=0.0,
+            clip=1.0,  # global norm of the gradient; 0: none
+            schedule="cosine",
+        )
+    )
+    _add_duration(section, "warmup", ("steps", "percent"))
+    section.warmup_percent = 2.0
+    for key, value in own.items():
+        _assign(section, key, value)
+    return section
+
+
+def _add_duration(section: ConfigDict, name: str, units: tuple[str, ...]) -> None:
+    for key in durations.keys(name, units):
+        section[key] = optional(int if key.endswith(("steps", "examples")) else float)
+
+
+def _assign(section: ConfigDict, key: str, value: Any) -> None:
+    if isinstance(value, Mapping) and isinstance(section.get(key), ConfigDict):
+        for inner, inner_value in value.items():
+            _assign(section[key], inner, inner_value)
+        return
+    durations.replace(section, key)
+    section[key] = value

@@ -1,0 +1,69 @@
+"""A person's own image, enlarged: `eval.py --workdir DIR --input PATH --output PATH`."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from experiment_jax.errors import UserError
+from experiment_jax.runs.run import Run
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+MODES = {1: "L", 3: "RGB"}  # Pillow's names, by channels
+CALLED = {"L": "grey", "RGB": "RGB"}
+
+
+def enlarge(run: Run, source: str | Path, target: str | Path, seed: int = 0) -> np.ndarray:
+    """One sample of the high-resolution image, written to `target` and returned: uint8 `[height, width, channels]`.
+
+    Args:
+        run: one that finds high-resolution images.
+        source: a PNG or JPEG of the run's low resolution.
+        target: a PNG or JPEG to write.
+        seed: of the noise; another seed is another sample.
+
+    Raises:
+        UserError: a run of another kind, a source that is not an image of its size and mode, or a target of another
+            format or in no folder; nothing is written.
+    """
+    if run.model.degrade is None or run.model.sample is None:
+        raise UserError(f"--input: the run in {run.workdir} enlarges no images; take one such as lsdm_sr_digits")
+    target = Path(target)
+    if target.suffix.lower() not in FORMATS:
+        raise UserError(f"--output {target}: is written as PNG or JPEG; end its name in .png or .jpg")
+    if not target.parent.is_dir():
+        raise UserError(f"--output {target}: there is no folder {target.parent}; make it first")
+    image = run.sample(read(source, run.low_shape)[None], seed).images[0]
+    beside = target.with_name(f".{os.getpid()}.{target.name}")
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(beside, FORMATS[target.suffix.lower()])
+    beside.replace(target)
+    return image
+
+
+def read(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """A PNG or JPEG of just `shape` (height, width, channels), as uint8. Its size is looked at before it is decoded.
+
+    Raises:
+        UserError: there is no such file, it is no such image, or of another size or mode.
+    """
+    height, width, channels = shape
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            if image.size != (width, height):
+                found = f"is {image.size[0]}x{image.size[1]} pixels; the run enlarges {width}x{height}"
+                raise UserError(f"--input {path}: {found}: resize it to that")
+            if image.mode != MODES[channels]:
+                raise UserError(
+                    f"--input {path}: is of mode {image.mode}; the run enlarges {CALLED[MODES[channels]]} images: "
+                    f"convert it to {MODES[channels]}"
+                )
+            return np.asarray(image).reshape(shape)
+    except Image.DecompressionBombError:
+        raise UserError(f"--input {path}: has far too many pixels; the run enlarges {width}x{height}") from None
+    except FileNotFoundError:
+        raise UserError(f"--input {path}: there is no such file") from None
+    except UnidentifiedImageError:
+        raise UserError(f"--input {path}: is neither a PNG nor a JPEG; give one of {width}x{height} pixels") from None
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises of a file that ends too soon or lies
+        raise UserError(f"--input {path}: cannot be read ({error}); give another PNG or JPEG") from None

@@ -1,0 +1,105 @@
+"""Super-resolution measured: samples beside their rivals, each from the same low-resolution images.
+
+    psnr            mean over images, in decibels
+    ssim            likewise
+    lr_consistency  root mean square of A(image) − x, x the low-resolution image, in units of [-1, 1]
+    perceptual      mean distance to the true image in the judge's features
+    fd_gen          Fréchet distance in the judge's features, to all real images
+    spread_skill    see `metrics.spread_skill`; of samples alone
+
+of samples; with `bicubic_`, `regression_`, `recon_` (reconstructions D(E(Y)), what the representation allows) and
+`mean_` (mean of a few samples) in front, of these.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiment_jax import metrics
+from experiment_jax.data import passes
+from experiment_jax.data.split import Split
+from experiment_jax.drawing import pictures
+from experiment_jax.evaluation.reference import Bench
+from experiment_jax.networks.ssim import ssim
+from experiment_jax.runs.run import Run
+
+ENSEMBLE, CASES = 8, 500  # draws for each x, and how many x, of what needs several draws
+SHOWN, DRAWS = 8, 4
+
+
+def condition(run: Run, real: Split, seed: int = 0) -> np.ndarray:
+    """What to sample for, given real images: their low resolution where the run starts from that, else their labels."""
+    return real.labels if run.model.degrade is None else run.observe(real.images, seed)
+
+
+def bicubic(run: Run, low: np.ndarray) -> np.ndarray:
+    """Low-resolution images `[N, *low_shape]` -> uint8 images of the run's size, by Keys' cubic."""
+    enlarge = partial(_cubic, shape=run.dataset.image_shape)
+    return passes.over(enlarge, low, batch_size=run.config.evaluation.batch_size)
+
+
+@partial(jax.jit, static_argnames="shape")
+def _cubic(low: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
+    return passes.to_uint8(jax.image.resize(low, (len(low), *shape), "cubic", antialias=True))
+
+
+@jax.jit
+def _similarity(images: jax.Array, truth: jax.Array) -> jax.Array:
+    return ssim(passes.to_float(images), passes.to_float(truth))
+
+
+def measure(run: Run, bench: Bench, real: Split, low: np.ndarray, samples: np.ndarray, seed: int) -> dict[str, float]:
+    """All metrics of the table above.
+
+    Args:
+        run: whose samples they are.
+        bench: the judge.
+        real: the true images.
+        low: x of each, `[N, *low_shape]`.
+        samples: one for each, uint8 `[N, height, width, channels]`.
+        seed: of the further samples.
+    """
+    rivals = {"": samples, "bicubic_": bicubic(run, low), "recon_": run.decode(run.encode(real.images))}
+    if run.model.regress is not None:
+        rivals["regression_"] = run.regress(low)
+    features = bench.judge.encode(real.images)
+    results: dict[str, float] = {}
+    for prefix, images in rivals.items():
+        own = bench.judge.encode(images)
+        found = pixel_metrics(run, images, real.images, low)
+        found["perceptual"] = float(np.mean(np.linalg.norm(own - features, axis=1)))
+        if prefix not in ("", "recon_"):  # those two are measured for every run, as fd_gen and fd_recon
+            found["fd_gen"] = metrics.frechet_distance(metrics.moments([own]), bench.reference_moments)
+        results |= {f"{prefix}{name}": value for name, value in found.items()}
+    few, true = low[:CASES], real.images[:CASES].astype(np.float64)
+    draws = np.stack([run.sample(few, seed + 1 + number).images for number in range(ENSEMBLE)])
+    results["spread_skill"] = metrics.spread_skill(draws, true)
+    results["mean_psnr"] = float(np.mean(metrics.psnr(draws.mean(axis=0), real.images[:CASES])))
+    return results
+
+
+def pixel_metrics(run: Run, images: np.ndarray, truth: np.ndarray, low: np.ndarray) -> dict[str, float]:
+    """psnr, ssim and lr_consistency of uint8 images that were found from `low` `[N, *low_shape]`."""
+    similarity = passes.over(_similarity, images, truth, batch_size=run.config.evaluation.batch_size)
+    return {
+        "psnr": float(np.mean(metrics.psnr(images, truth))),
+        "ssim": float(np.mean(similarity)),
+        "lr_consistency": metrics.root_mean_square(run.degrade(images) - low),
+    }
+
+
+def picture(run: Run, real: Split, low: np.ndarray, seed: int) -> np.ndarray:
+    """A column for each of a few images: x, the rivals, samples, their pixel-wise deviation, and the truth."""
+    true, low = real.images[:SHOWN], low[:SHOWN]
+    draws = np.stack([run.sample(low, seed + 1 + number).images for number in range(ENSEMBLE)])
+    deviation = draws.astype(np.float64).std(axis=0, ddof=1)
+    nearest = passes.to_uint8(jax.image.resize(jnp.asarray(low), true.shape, "nearest"))
+    rows = {"low resolution": nearest, "bicubic": bicubic(run, low)}
+    if run.model.regress is not None:
+        rows["L1 regression"] = run.regress(low)
+    rows |= {f"sample {number + 1}": draws[number] for number in range(DRAWS)}
+    rows["deviation x3"] = np.clip(3.0 * deviation, 0, 255).astype(np.uint8)
+    rows["truth"] = true
+    return pictures.label_rows(pictures.grid(np.stack([np.asarray(row) for row in rows.values()])), tuple(rows))

@@ -1,0 +1,98 @@
+"""Encoder E and decoder D, for square or oblong images whose sides can be halved `len(widths)` times.
+
+Both work at low resolution: pixels are folded into channels before a convolution (encoder) or unfolded after one
+(decoder), which has no checkerboards and is many times cheaper on CPU than transposed convolutions.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import dm_pix as pix
+import flax.linen as nn
+import jax
+
+from experiment_jax.config import checks as settings
+from experiment_jax.errors import UserError
+from experiment_jax.networks.norms import group_norm
+
+
+class Encoder(nn.Module):
+    """E: images `[batch, height, width, channels]` -> latents `[batch, latent_size]`, not yet standardised.
+
+    Attributes:
+        widths: channels of each level; every level halves the sides.
+        latent_size: dimension of the latent.
+        dtype: see `settings.compute_type`.
+    """
+
+    widths: tuple[int, ...]
+    latent_size: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        x = images
+        for width in self.widths:
+            x = pix.space_to_depth(x, 2)
+            x = nn.silu(group_norm(width)(nn.Conv(width, (3, 3), dtype=self.dtype)(x)))
+        return nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(len(x), -1)).astype(images.dtype)
+
+
+class Decoder(nn.Module):
+    """D: latents `[batch, latent_size]` -> images `[batch, height, width, channels]` in [-1, 1].
+
+    Attributes:
+        widths: channels of each level, in the encoder's order.
+        image_shape: (height, width, channels).
+        spectral: divide the weights of each layer, as a matrix, by their largest singular value (Miyato et al. 2018,
+            arXiv 1802.05957), estimated by power iteration in the collection "batch_stats", which moves where it is
+            mutable. Activations are then not normalised: that would divide by their size, and bound nothing.
+        dtype: see `settings.compute_type`.
+    """
+
+    widths: tuple[int, ...]
+    image_shape: tuple[int, int, int]
+    spectral: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, latents: jax.Array) -> jax.Array:
+        height, width, channels = self.image_shape
+        scale = 2 ** len(self.widths)
+        deepest = self.widths[-1]
+        conv = partial(nn.Conv, kernel_size=(3, 3), dtype=self.dtype)
+        layer, norm = (self._spectral, _no_norm) if self.spectral else (_as_it_is, group_norm)
+        x = layer(nn.Dense(height // scale * (width // scale) * deepest, dtype=self.dtype))(latents)
+        x = x.reshape(-1, height // scale, width // scale, deepest)
+        x = nn.silu(norm(deepest)(x))
+        x = nn.silu(norm(deepest)(layer(conv(deepest))(x)))
+        for out in reversed(self.widths[:-1]):
+            x = pix.depth_to_space(layer(conv(4 * out))(x), 2)
+            x = nn.silu(norm(out)(x))
+        x = pix.depth_to_space(layer(conv(4 * channels))(x), 2)
+        return nn.tanh(x.astype(latents.dtype))
+
+    def _spectral(self, layer: nn.Module) -> Callable[[jax.Array], jax.Array]:
+        return partial(nn.SpectralNorm(layer), update_stats=self.is_mutable_collection("batch_stats"))
+
+
+def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...], stage: str) -> None:
+    """Raises UserError, for the section of `stage`, unless both sides can be halved `len(widths)` times, once at least,
+    and the widths are positive."""
+    height, width, _ = image_shape
+    levels = len(widths)
+    if not levels or height % 2**levels or width % 2**levels:
+        fit = next((n for n in range(levels or 1, 0, -1) if height % 2**n == 0 and width % 2**n == 0), 0)
+        example = str(tuple(widths[:fit]) or (32,)).replace(" ", "")
+        advice = f"give {fit}, as in --config.{stage}.widths={example}" if fit else "use images with even sides"
+        raise UserError(f"{stage}.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}")
+    settings.check_widths(widths, stage)
+
+
+def _no_norm(width: int) -> Callable[[jax.Array], jax.Array]:
+    return lambda x: x
+
+
+def _as_it_is(layer: nn.Module) -> nn.Module:
+    return layer

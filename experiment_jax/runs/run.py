@@ -1,0 +1,231 @@
+"""A run directory as a Python object: its config, its model, samples and evaluation."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiment_jax.config import load as configs
+from experiment_jax.data import passes
+from experiment_jax.data import split as data
+from experiment_jax.data.split import Dataset, Split
+from experiment_jax.devices import placement as parallel
+from experiment_jax.errors import UserError
+from experiment_jax.method import build as method
+from experiment_jax.method.stage import Frozen, Model, Samples, Upstream, stream
+from experiment_jax.runs import checkpoints
+from experiment_jax.runs import directory as run_directory
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run, or a checkpoint of its last stage.
+
+    Attributes:
+        workdir: its directory.
+        config: what it was trained with.
+        model: what its stages add up to, with their parameters.
+        step: of the last stage, whose state was frozen.
+        dataset: train and validation, as it was trained.
+    """
+
+    workdir: Path
+    config: ConfigDict
+    model: Model
+    step: int
+    dataset: Dataset
+
+    @functools.cached_property
+    def test(self) -> Split:
+        """The test split."""
+        return data.read(self.config.data, "test")[0]
+
+    @functools.cached_property
+    def params(self) -> Upstream:
+        """The model's parameters, on the device: put there once."""
+        return jax.device_put(self.model.params)
+
+    @functools.cached_property
+    def encode(self) -> Callable[[np.ndarray], np.ndarray]:
+        """uint8 images `[N, …]` -> latents float32 `[N, latent]`."""
+        return self.over(lambda params, images: self.model.encode(params, passes.to_float(images)))
+
+    @functools.cached_property
+    def decode(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Latents `[N, latent]` -> uint8 images `[N, …]`."""
+        return self.over(lambda params, latents: passes.to_uint8(self.model.decode(params, latents)))
+
+    @functools.cached_property
+    def classify(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Latents `[N, latent]` -> classes int `[N]`."""
+        return self.over(lambda params, latents: jnp.argmax(self.model.classify(params, latents), axis=-1))
+
+    @functools.cached_property
+    def degrade(self) -> Callable[[np.ndarray], np.ndarray]:
+        """uint8 images `[N, …]` -> low-resolution images float32 `[N, *low_shape]`, without noise."""
+        return self.over(lambda params, images: self.model.degrade(params, passes.to_float(images)))
+
+    @functools.cached_property
+    def regress(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Low-resolution images `[N, *low_shape]` -> uint8 images `[N, …]`, by the run's own regression."""
+        return self.over(lambda params, low: passes.to_uint8(self.model.regress(params, low)))
+
+    def observe(self, images: np.ndarray, seed: int = 0) -> np.ndarray:
+        """x = A(Y) + σ ε of uint8 images `[N, …]`: float32 `[N, *low_shape]`; ε by seed and row."""
+        return self._observer(np.arange(len(images), dtype=np.uint32), images, np.full(len(images), seed, np.uint32))
+
+    def sample(self, condition: np.ndarray, seed: int = 0) -> Samples:
+        """One sample for each condition, on the host; images uint8 `[N, height, width, channels]`.
+
+        Sample i depends on the seed, i and its condition alone.
+
+        Args:
+            condition: labels int32 `[N]`, or where the run finds high-resolution images low-resolution ones, uint8 or
+                float32 in [-1, 1], `[N, *low_shape]`.
+            seed: of the noise.
+
+        Raises:
+            UserError: a run that does not sample, or low-resolution images of another shape.
+        """
+        return self._sampler(*self._draws(condition, seed))
+
+    def sample_latents(self, condition: np.ndarray, seed: int = 0) -> np.ndarray:
+        """The latents `[N, latent]` of what `sample` draws; nothing is decoded that the latents do not need."""
+        return self._latent_sampler(*self._draws(condition, seed))
+
+    def _draws(self, condition: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Number, condition and seed of each sample."""
+        if self.model.sample is None:
+            stages = ", ".join(self.config.stages)
+            raise UserError(f"--workdir {self.workdir}: its stages {stages} do not sample; take a run whose stages do")
+        numbers = np.arange(len(condition), dtype=np.uint32)
+        return numbers, self._conditions(condition), np.full(len(condition), seed, np.uint32)
+
+    @functools.cached_property
+    def low_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the low-resolution images that a run with a degradation starts from."""
+        images = jax.ShapeDtypeStruct((1, *self.dataset.image_shape), jnp.float32)
+        return jax.eval_shape(self.model.degrade, self.model.params, images).shape[1:]
+
+    def _conditions(self, condition: np.ndarray) -> np.ndarray:
+        condition = np.asarray(condition)
+        if self.model.degrade is None:
+            return condition.astype(np.int32)
+        if condition.shape[1:] != self.low_shape:
+            raise UserError(f"low-resolution images are {condition.shape[1:]}, the run's are {self.low_shape}")
+        return np.asarray(passes.to_float(condition)) if condition.dtype == np.uint8 else condition
+
+    def _draw(self, params: Any, numbers: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
+        keys = _keys(jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0]), numbers)
+        samples = self.model.sample(params, keys, condition)
+        return samples._replace(images=passes.to_uint8(samples.images))
+
+    @functools.cached_property
+    def _observer(self) -> Callable[..., np.ndarray]:
+        def observe(params: Any, numbers: jax.Array, images: jax.Array, seeds: jax.Array) -> jax.Array:
+            keys = _keys(stream(seeds[0], "low resolution"), numbers)
+            return self.model.noise(params, self.model.degrade(params, passes.to_float(images)), keys)
+
+        return self.over(observe)
+
+    @functools.cached_property
+    def _sampler(self) -> Callable[..., Samples]:
+        return self.over(self._draw)
+
+    @functools.cached_property
+    def _latent_sampler(self) -> Callable[..., np.ndarray]:
+        return self.over(lambda *arguments: self._draw(*arguments).latents)
+
+    def over(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """function(params, *batch), compiled, as a function of whole arrays `[N, …]`: see `passes.over`.
+
+        Another function is compiled anew, were it the same code: keep what this returns, or give it a function that is
+        defined once.
+        """
+        compiled = functools.partial(jax.jit(function), self.params)
+        return functools.partial(passes.over, compiled, batch_size=self.config.evaluation.batch_size)
+
+    def with_settings(self, overrides: Mapping[str, Any]) -> "Run":
+        """The same frozen parameters under other settings of the stages, as in {"hull.n": 5}; nothing is trained.
+
+        Sound for what only the model's functions read: how many latents are combined, how they are weighed, sampling
+        steps. Not for what training or a stage's final pass read (widths, weights of a loss, a view, what the bank or
+        a threshold was made with): the frozen parameters still come from the run's own settings, and either do not
+        fit or are measured as something that they are not. On disk nothing changes; do not `evaluate` the result, which
+        would write the run's own evaluation over.
+
+        Args:
+            overrides: dotted keys of the stages' sections -> values.
+
+        Raises:
+            UserError: no such setting, a value of the wrong type, or a setting outside of the stages.
+        """
+        for key in overrides:
+            if key.partition(".")[0] not in self.config.stages:
+                raise UserError(f"{key}: belongs to no stage of this run; set one of {', '.join(self.config.stages)}")
+        config = configs.from_json(configs.to_json(self.config))  # a copy in which the same settings may be None
+        configs.override(config, overrides)
+        model = Model()
+        for part in method.build(config, self.dataset):
+            model = model.extend(part.stage)
+        return dataclasses.replace(self, config=config.lock(), model=model.bind(**self.model.params))
+
+    def evaluate(self, **options: Any) -> dict[str, Any]:
+        """Metrics and pictures, see `experiment_jax.evaluation.evaluate`."""
+        from experiment_jax.evaluation.evaluate import evaluate  # evaluation is written against Run
+
+        return evaluate(self, **options)
+
+
+def _keys(root: jax.Array, numbers: jax.Array) -> jax.Array:
+    """The key of each sample's number, `[batch]`."""
+    return jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
+
+
+def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | None = None) -> Run:
+    """The run in `workdir`; needs nothing but that and its data set.
+
+    Args:
+        workdir: a run directory.
+        step: a checkpoint of the last stage; by default what the finished stage froze.
+        dataset: what it was trained on, where that was not the data set that the config names.
+
+    Raises:
+        UserError: no run there, a stage that is not finished, or no checkpoint of that step.
+    """
+    workdir = Path(workdir)
+    config = run_directory.read_config(workdir)
+    dataset = dataset or data.load(config.data, config.seed)
+    parts = method.build(config, dataset)
+    model, reached = Model(), 0
+    for part in parts:
+        last = part is parts[-1]
+        if last and step is not None:
+            frozen, reached = _from_checkpoint(workdir, part, config, model.params, step), step
+        else:
+            found = checkpoints.load_finished(workdir, part.name)
+            if found is None:
+                raise UserError(
+                    f"--workdir {workdir}: the stage {part.name} is not finished; finish it with train.py, or name a "
+                    f"checkpoint of the last stage with --step"
+                )
+            frozen, reached = found[0], found[1]["step"]
+        model = model.extend(part.stage).bind(**{part.name: frozen})
+    return Run(workdir, config, model, reached, dataset)
+
+
+def _from_checkpoint(workdir: Path, part: method.Part, config: ConfigDict, upstream: Any, step: int) -> Frozen:
+    """The last stage, finished from the state of one checkpoint."""
+    saved = checkpoints.saved_steps(workdir, part.name)
+    if step not in saved:
+        kept = ", ".join(map(str, saved)) or "none"
+        raise UserError(f"--step {step}: {part.name} has no such checkpoint; it has {kept}")
+    job = method.job(part, config, parallel.mesh(jax.devices()[:1]))
+    state = checkpoints.restore(workdir, part.name, step, job.abstract_state(upstream))
+    return part.stage.finish(state, part.view, upstream)

@@ -1,0 +1,51 @@
+"""The entry scripts' preparations for the CPU backend."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from experiment_jax.devices import cpu
+
+PROGRAM = """
+import resource
+import jax
+import jax.numpy as jnp
+from experiment_jax.devices import cpu
+
+cpu.keep_freed_pages()
+
+@jax.jit
+def sorted_twice(x):  # needs 80 MB in between
+    return jnp.sum(jnp.sort(jnp.sort(x, axis=0), axis=1))
+
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    jax.block_until_ready(sorted_twice(x))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+x = jnp.ones((4500, 4500))
+print(min(pages() for _ in range(8)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="not glibc: nothing happens")
+def test_a_step_takes_its_memory_from_the_one_before(request):
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=request.config.rootpath, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 1000  # 80 MB are 20,000 pages
+
+
+@pytest.mark.skipif(jax.__version_info__[:2] != (0, 10), reason="of jaxlib 0.10: the flag may not be known to others")
+@pytest.mark.parametrize("chosen", ["", "--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_DOT"])
+def test_convolutions_are_not_ynnpacks_and_a_choice_of_the_users_stays(chosen, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen=true {chosen}")
+    cpu.convolve_on_all_cores()
+    *others, last = os.environ["XLA_FLAGS"].split()
+    assert others[:1] == ["--xla_cpu_multi_thread_eigen=true"]
+    assert last == (chosen or "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION")
+    cpu.convolve_on_all_cores()
+    assert os.environ["XLA_FLAGS"].count("ynn_fusion_type") == 1

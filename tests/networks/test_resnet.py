@@ -1,0 +1,137 @@
+"""ResNet-v1 for small images: its size, its geometry, and the statistics of its BatchNorm."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.signal import correlate
+
+from experiment_jax import UserError, load_config, load_run
+from experiment_jax.evaluation import judges as judge
+from experiment_jax.method.stage import Context, Model
+from experiment_jax.networks import resnet
+from experiment_jax.runs import directory as run_directory
+
+SHAPE = (11, 12, 3)
+
+
+def build(depth=8, shape=SHAPE, axis_name=None, **own):
+    config = resnet.resnet_config("digits", depth=depth, steps=10, shift=0, **own)
+    context = Context("classifier", shape, 10, np.full(10, 0.1, np.float32), 10, Model(), axis_name)
+    return resnet.stage(config.classifier, context)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(6, *SHAPE)).astype(np.float32)
+    return {"images": jnp.asarray(images), "labels": jnp.asarray(generator.integers(0, 10, 6), jnp.int32)}
+
+
+@pytest.fixture(scope="module")
+def stepped(batch):
+    """(stage, its first state, the state after one step)."""
+    stage = build()
+    first = jax.jit(stage.init)(jax.random.key(0), batch, {})
+    return stage, first, jax.jit(stage.update)(first, batch, jax.random.key(1), {})[0]
+
+
+def named(tree):
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
+    }
+
+
+# Of CIFAR networks with ten classes and shortcuts without parameters; 0.27 and 0.85 million in He et al., Table 6.
+@pytest.mark.parametrize(("depth", "count"), [(20, 269_722), (32, 464_154), (56, 853_018)])
+def test_the_parameters_are_as_many_as_in_the_paper(depth, count):
+    shape = (32, 32, 3)
+    like = {"images": jax.ShapeDtypeStruct((2, *shape), jnp.float32)}
+    params = jax.eval_shape(build(depth, shape).init, jax.random.key(0), like, {}).params
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
+
+
+def test_weighted_layers_are_as_many_as_the_depth_and_none_before_batchnorm_has_a_bias(stepped):
+    leaves = named(stepped[1].params)
+    assert sum(name.endswith("kernel") for name in leaves) == 8
+    assert [name for name in leaves if "Conv" in name and name.endswith("bias")] == []
+
+
+def test_blocks_that_add_nothing_leave_every_fourth_pixel_of_the_first_convolution(stepped, batch):
+    stage, first, _ = stepped
+    features = {
+        name: jax.tree.map(jnp.zeros_like, layer) if name.startswith("Conv") and name != "Conv_0" else layer
+        for name, layer in first.params["features"].items()
+    }
+    frozen = stage.finish(first, None, {}) | {"params": {**first.params, "features": features}}
+    found = np.asarray(stage.provides["encode"]({"classifier": frozen}, batch["images"]))
+    # Running mean 0 and variance 1, as at the start; an image at a time, with zeros around it.
+    kernel = np.asarray(first.params["features"]["Conv_0"]["kernel"], np.float64)
+    padded = np.pad(np.asarray(batch["images"], np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    stem = np.stack([[correlate(image, kernel[..., c], "valid")[..., 0] for c in range(16)] for image in padded])
+    expected = np.maximum(stem / np.sqrt(1 + 1e-5), 0)[:, :, ::4, ::4].mean(axis=(2, 3))
+    np.testing.assert_allclose(found[:, :16], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found[:, 16:], np.zeros((6, 48)))
+
+
+def test_a_step_moves_the_statistics_a_tenth_of_the_way_and_they_are_averaged(stepped, batch):
+    _, first, state = stepped
+    kernel = first.params["features"]["Conv_0"]["kernel"]
+    stem = jax.lax.conv_general_dilated(
+        batch["images"], kernel, (1, 1), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    moved = state.statistics["batch_stats"]["BatchNorm_0"]
+    np.testing.assert_allclose(moved["mean"], 0.1 * stem.mean(axis=(0, 1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(moved["var"], 0.9 + 0.1 * stem.var(axis=(0, 1, 2)), rtol=1e-4)
+    before, now, average = (named(tree) for tree in (first.statistics, state.statistics, state.average["statistics"]))
+    for name in before:
+        assert np.abs(now[name] - before[name]).max() > 0, name
+        # The moving average of the first step has decay 1/10.
+        np.testing.assert_allclose(average[name], 0.1 * before[name] + 0.9 * now[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_frozen_network_uses_the_averaged_statistics_and_sees_images_one_by_one(stepped, batch):
+    stage, _, state = stepped
+    frozen = stage.finish(state, None, {})
+    assert frozen.keys() == {"params", "statistics"}
+
+    def encode(images, frozen=frozen):
+        return np.asarray(stage.provides["encode"]({"classifier": frozen}, images))
+
+    whole = encode(batch["images"])
+    assert whole.shape == (6, 64)
+    np.testing.assert_allclose(encode(batch["images"][2:4]), whole[2:4], rtol=1e-4, atol=1e-5)
+    other = jax.tree.map(lambda leaf: leaf + 0.5, frozen["statistics"])
+    assert not np.allclose(encode(batch["images"], frozen | {"statistics": other}), whole)
+
+
+def test_under_a_mapped_axis_the_statistics_are_of_the_global_batch(stepped, batch):
+    _, first, whole = stepped
+    update = build(axis_name="devices").update
+    halves = jax.tree.map(lambda leaf: leaf.reshape(2, 3, *leaf.shape[1:]), batch)
+    mapped = jax.vmap(lambda part: update(first, part, jax.random.key(1), {})[0], axis_name="devices")
+    found, expected = named(jax.jit(mapped)(halves).statistics), named(whole.statistics)
+    for name, leaf in expected.items():
+        np.testing.assert_allclose(found[name][0], leaf, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_array_equal(found[name][0], found[name][1])
+
+
+@pytest.mark.parametrize(("depth", "nearest"), [(57, 56), (54, 56), (18, 20), (2, 8), (-10, 8)])
+def test_other_depths_are_refused_with_the_nearest_that_is_one(depth, nearest):
+    with pytest.raises(UserError, match=f"classifier.depth={depth}: .* type --config.classifier.depth={nearest}$"):
+        build(depth)
+    assert build(nearest)
+
+
+# Judges are cached under these names, and digests of their parameters stand beside quoted numbers.
+@pytest.mark.parametrize(
+    ("config", "fingerprint"),
+    [("judge_fashion_mnist", "4de47d665e9c"), ("judge_digits", "3cad344dc267"), ("judge_faces64", "f32bf747481e")],
+)
+def test_the_judges_are_still_what_was_cached(config, fingerprint):
+    assert run_directory.fingerprint(load_config(f"configs/{config}.py")) == fingerprint
+
+
+def test_a_judge_without_batchnorm_freezes_its_parameters_alone():
+    frozen = load_run(judge.trained(load_config("configs/judge_digits.py:smoke"))).model.params["classifier"]
+    assert frozen.keys() == {"params"} and frozen["params"].keys() == {"features", "head"}
