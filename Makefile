@@ -1,6 +1,7 @@
 # make train [CONFIG=lsdm_digits] [ACCELERATOR=cpu|cuda13|tpu]     from a fresh clone: venv, training, evaluation, picture
 # make test                                                        from a fresh clone: venv, the tests
 # make lint
+# make results                                                     the tables of README.md and docs/, from the files in results/
 CONFIG ?= lsdm_digits
 ACCELERATOR ?= cpu
 WORKDIR ?= runs/$(subst :,_,$(CONFIG))
@@ -22,7 +23,7 @@ BIN := .venv/bin
 RUN := .venv/.installed-$(ACCELERATOR)
 TEST := .venv/.installed-test
 
-.PHONY: train test lint clean
+.PHONY: train test lint results clean
 
 train: $(RUN)
 	$(BIN)/python train.py --config configs/$(NAME).py$(VARIANT) --workdir $(WORKDIR)
@@ -34,6 +35,9 @@ test: $(TEST)
 lint: $(TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+results:
+	$(PYTHON) results/tables.py
 
 clean:
 	rm -rf .venv runs
