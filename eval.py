@@ -9,13 +9,14 @@ import json
 import sys
 from typing import NamedTuple
 
-from experiment_jax import UserError, load_config, load_run, sweep
+from experiment_jax import UserError, evaluate, load_config, load_run
 from experiment_jax.config import command_line
 from experiment_jax.evaluation.enlarge import enlarge
 from experiment_jax.evaluation.evaluate import evaluate_images, summary
 from experiment_jax.evaluation.files import read_images, save_samples
+from experiment_jax.sweep.evaluate import evaluate as evaluate_sweep
 
-BOUND = "lsdm_jax.bound:evidence"
+BOUND = "lsdm_jax.bound:figure"
 
 
 class Mode(NamedTuple):
@@ -35,7 +36,7 @@ class Mode(NamedTuple):
 
 
 MEASURED = ("num_samples", "protocol", "cas")
-RUN = Mode("one run", (), ("workdir",), ("step", *MEASURED, "evidence", "bound", "save_samples"))
+RUN = Mode("one run", (), ("workdir",), ("step", *MEASURED, "figures", "bound", "save_samples"))
 SWEEP = Mode("a sweep", ("sweep", "by"), ("sweep", "workdir"), ("by", *MEASURED))
 ENLARGE = Mode("an image to enlarge", ("input", "output"), ("input", "output", "workdir"), ("step",))
 IMAGES = Mode("anybody's images", ("images", "config"), ("images", "config"), ("protocol",))
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--protocol", help="test_10k, train_50k, validation_1k, ...; by default the config's")
     parser.add_argument("--cas", action="store_true", help="also train a classifier on the samples")
     parser.add_argument(
-        "--evidence",
+        "--figures",
         nargs="*",
         metavar="FUNCTION",
         help="also make the method's figures and tables: those that the config names, or these (package.module:name)",
@@ -67,8 +68,8 @@ def main() -> None:
     parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
     parser.add_argument("--config", help="with --images: the config whose data set, judge and protocol count")
     flags = parser.parse_args()
-    evaluate = {RUN: _evaluate, SWEEP: _evaluate_sweep, ENLARGE: _enlarge, IMAGES: _judge_images}[mode_of(flags)]
-    result = evaluate(flags)
+    act = {RUN: _evaluate, SWEEP: _evaluate_sweep, ENLARGE: _enlarge, IMAGES: _judge_images}[mode_of(flags)]
+    result = act(flags)
     if result is not None:
         print(json.dumps(result))
 
@@ -97,24 +98,24 @@ def mode_of(flags: argparse.Namespace) -> Mode:
 
 def _evaluate(flags: argparse.Namespace) -> dict:
     run = load_run(flags.workdir, flags.step)
-    evidence = flags.evidence or ()
-    if flags.evidence == []:
-        evidence = run.config.evaluation.get("evidence", ())
-        if not evidence:
-            raise UserError("--evidence: the run's config names none; type --evidence package.module:name")
+    figures = flags.figures or ()
+    if flags.figures == []:
+        figures = run.config.evaluation.figures
+        if not figures:
+            raise UserError("--figures: the run's config names none; type --figures package.module:name")
     if flags.bound:
-        evidence = (*evidence, BOUND)
-    options = dict(num_samples=flags.num_samples, protocol=flags.protocol, with_cas=flags.cas, evidence=evidence)
-    metrics = run.evaluate(**options)
+        figures = (*figures, BOUND)
+    options = dict(num_samples=flags.num_samples, protocol=flags.protocol, with_cas=flags.cas, figures=figures)
+    metrics = evaluate(run, **options)
     if flags.save_samples:
-        save_samples(run, flags.save_samples)
+        save_samples(run, flags.save_samples, flags.protocol)
     print(summary(run, metrics), file=sys.stderr)
     return metrics
 
 
 def _evaluate_sweep(flags: argparse.Namespace) -> dict:
     options = dict(protocol=flags.protocol, num_samples=flags.num_samples, with_cas=flags.cas)
-    best = sweep.evaluate(flags.workdir, (flags.by or "fd_gen").split(","), **options)
+    best = evaluate_sweep(flags.workdir, (flags.by or "fd_gen").split(","), **options)
     print(f"best by {best['by']}: {best['name']}; the table: {flags.workdir}/sweep.html", file=sys.stderr)
     return best
 

@@ -8,9 +8,12 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from experiment_jax import Stopped, UserError, load_config, sweep, train
+from experiment_jax import Stopped, UserError, load_config, train
 from experiment_jax.config import command_line
+from experiment_jax.config.load import split_overrides
 from experiment_jax.devices import cpu, processes
+from experiment_jax.sweep.members import command_lines, define
+from experiment_jax.sweep.train import train_members, train_together
 
 
 def main() -> int | None:
@@ -39,7 +42,7 @@ def main() -> int | None:
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="one of several processes: where process 0 listens")
     parser.add_argument("--num_processes", type=command_line.count, metavar="N", help="how many there are")
     parser.add_argument("--process_index", type=int, metavar="I", help="which of them this is, counted from 0")
-    arguments, overrides = command_line.split_overrides(sys.argv[1:])
+    arguments, overrides = split_overrides(sys.argv[1:])
     flags = parser.parse_args(arguments)
     several = flags.sweep or flags.seeds or flags.sweep_list or flags.sweep_index is not None or flags.sweep_together
     named = flags.coordinator, flags.num_processes, flags.process_index
@@ -63,13 +66,13 @@ def _train_one(flags: argparse.Namespace, overrides: Mapping[str, str]) -> None:
 
 def _train_several(flags: argparse.Namespace, overrides: Mapping[str, str]) -> int | None:
     members = flags.sweep or flags.seeds is None  # --seeds alone: of the config itself
-    plan = sweep.plan(flags.config, overrides, flags.workdir, seeds=flags.seeds, members=members)
+    sweep = define(flags.config, overrides, flags.workdir, seeds=flags.seeds, members=members)
     if flags.sweep_list:
-        print("\n".join(sweep.command_lines(plan, [arg for arg in sys.argv if arg != "--sweep_list"])))
+        print("\n".join(command_lines(sweep, [arg for arg in sys.argv if arg != "--sweep_list"])))
         return None
     if flags.sweep_together and flags.sweep_index is not None:
         raise UserError("--sweep_index: trains one member, --sweep_together all; leave one of them out")
-    failed = sweep.train_together(plan) if flags.sweep_together else sweep.train_members(plan, flags.sweep_index)
+    failed = train_together(sweep) if flags.sweep_together else train_members(sweep, flags.sweep_index)
     advice = f"look at them with: python eval.py --workdir {flags.workdir} --sweep"
     print(f"{len(failed)} failed ({', '.join(failed)}); {advice}" if failed else f"finished; {advice}", file=sys.stderr)
     return 1 if failed else None

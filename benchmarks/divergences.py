@@ -14,8 +14,9 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
 from lsdm_jax import transport
+from lsdm_jax.matchers.sinkhorn import SinkhornMatcher
 
-SHIPPED = dict(max_iterations=200, threshold=1e-2)  # of lsdm_jax.sections.matching
+SHIPPED = {name: SinkhornMatcher.SETTINGS[name] for name in ("max_iterations", "threshold")}
 Result = tuple[float, np.ndarray]  # value and gradient by the first cloud
 
 

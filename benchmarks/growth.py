@@ -17,13 +17,11 @@ import jax
 import numpy as np
 from clock import milliseconds  # of this folder
 from machine import machine
-from ml_collections import ConfigDict
 
-from experiment_jax.config import load as configs
-from experiment_jax.devices import placement as parallel
+from experiment_jax.devices.mesh import Devices
 from experiment_jax.method.stage import Context, Model
 from lsdm_jax import sections
-from lsdm_jax.matching import MATCHERS
+from lsdm_jax.matchers import MATCHERS
 
 BASE = {"batch": 640, "classes": 10, "latent": 64}
 GROWN = {"batch": (160, 640, 2560, 5120), "classes": (1, 2, 10, 32, 128), "latent": (8, 64, 256)}
@@ -31,12 +29,12 @@ GROWN = {"batch": (160, 640, 2560, 5120), "classes": (1, 2, 10, 32, 128), "laten
 
 def step(matcher: str, batch: int, classes: int, latent: int, devices: int = 1) -> Callable[[], object]:
     """The matcher's update, its batch over so many devices."""
-    config = ConfigDict(sections.matching(matcher=matcher, batch_size=batch, steps=1000))
-    shares = np.full(classes, 1 / classes, np.float32)
-    context = Context("matching", (28, 28, 1), classes, shares, 1000, Model(latent_size=latent))
-    own = configs.resolve(MATCHERS[matcher])(config, context)
-    mesh = parallel.mesh(jax.devices()[:devices])
-    everywhere, apart = parallel.replicated(mesh), parallel.sharded(mesh)
+    config = sections.matching(matcher=matcher, batch_size=batch, steps=1000)
+    counts = np.full(classes, batch // classes)
+    context = Context("matching", (28, 28, 1), classes, counts / counts.sum(), counts, 1000, Model(latent_size=latent))
+    own = MATCHERS[matcher](config, context)
+    places = Devices.of(jax.devices()[:devices])
+    everywhere, apart = places.everywhere, places.shared()
     latents = np.random.default_rng(0).standard_normal((batch, latent), dtype=np.float32)
     labels = np.repeat(np.arange(classes, dtype=np.int32), batch // classes)
     latents, labels = jax.device_put((latents, labels), apart)
@@ -46,7 +44,7 @@ def step(matcher: str, batch: int, classes: int, latent: int, devices: int = 1) 
 
 
 def row(matcher: str, name: str, size: int) -> str:
-    """One thing changed, beside the base."""
+    """One thing changed, and the base."""
     base, time = milliseconds([step(matcher, **BASE), step(matcher, **BASE | {name: size})], at_least=0.2)
     return f"| {name} | {size} | {time / base:.2f} | {time:.1f} | {base:.1f} |"
 
@@ -62,6 +60,9 @@ def on_devices(matcher: str, count: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--matcher", default="sinkhorn", choices=["critic", "sinkhorn", "flow", "score"])
+    parser.add_argument(
+        "--only", nargs="*", default=list(GROWN), choices=list(GROWN), metavar="NAME", help="what grows"
+    )
     parser.add_argument("--devices", type=int, nargs="*", default=[1, 2, 4, 8], help="virtual, each a process")
     parser.add_argument("--only_devices", type=int, help=argparse.SUPPRESS)
     flags = parser.parse_args()
@@ -70,8 +71,8 @@ def main() -> None:
         return
     print(f"`{flags.matcher}`, {', '.join(f'{name} {size}' for name, size in BASE.items())}; {machine()}\n")
     print("| what grows | to | time / base | ms a step | base, ms |\n|---|---|---|---|---|")
-    for name, sizes in GROWN.items():
-        for size in sizes:
+    for name in flags.only:
+        for size in GROWN[name]:
             print(row(flags.matcher, name, size), flush=True)
     for count in flags.devices:
         print(on_devices(flags.matcher, count), flush=True)

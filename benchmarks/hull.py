@@ -16,14 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from machine import machine  # of this folder
 
-from regene_jax.combinations import Weights, build_bank, combine
+from regene_jax.combinations import Bank, Weights, build_bank, combine
 
 MEMBERS, LATENT, CLASSES, N = 60_000, 64, 10, 3
 
 
-def in_numpy(bank: dict[str, np.ndarray], weights: Weights, labels: np.ndarray, generator: np.random.Generator):
+def in_numpy(bank: Bank, weights: Weights, labels: np.ndarray, generator: np.random.Generator):
     """What `combine` computes, with whole arrays: latents float32 `[batch, latent]`."""
-    counts, starts = bank["counts"][labels], bank["starts"][labels]
+    counts, starts = bank.counts[labels], bank.starts[labels]
     positions = np.zeros((len(labels), 0), np.int64)
     for i in range(weights.n):
         drawn = generator.integers(0, counts - i)
@@ -34,7 +34,7 @@ def in_numpy(bank: dict[str, np.ndarray], weights: Weights, labels: np.ndarray, 
         theta = generator.dirichlet(np.ones(weights.n), len(labels)).astype(np.float32)
     else:
         theta = np.full((len(labels), weights.n), 1 / weights.n, np.float32)
-    members = bank["latents"][starts[:, None] + positions].astype(np.float32)
+    members = bank.latents[starts[:, None] + positions].astype(np.float32)
     return np.einsum("bn,bnd->bd", theta, members)
 
 

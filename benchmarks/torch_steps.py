@@ -69,12 +69,12 @@ def generator() -> nn.Module:
     return twins.MLP(64 + CLASSES, 512, 3, 64, norms=True)
 
 
-def told(labels: Tensor) -> Tensor:
+def one_hot(labels: Tensor) -> Tensor:
     return F.one_hot(labels, CLASSES).float()
 
 
 def drawn(network: nn.Module, labels: Tensor) -> Tensor:
-    return network(torch.cat([torch.randn(len(labels), 64), told(labels)], dim=1))
+    return network(torch.cat([torch.randn(len(labels), 64), one_hot(labels)], dim=1))
 
 
 def critic(latents: Tensor, labels: Tensor) -> Callable:
@@ -86,13 +86,13 @@ def critic(latents: Tensor, labels: Tensor) -> Callable:
         fake = drawn(network, labels).detach()
         u = torch.rand(len(z), 1)
         between = (u * z + (1 - u) * fake).requires_grad_()
-        condition = told(labels)
+        condition = one_hot(labels)
         f = lambda rows: score(torch.cat([condition, rows], dim=1))  # noqa: E731
         gradient = torch.autograd.grad(f(between).sum(), between, create_graph=True)[0]
         return 10 * ((gradient.norm(dim=1) - 1) ** 2).mean() - (f(z).mean() - f(fake).mean())
 
     def value(z: Tensor, labels: Tensor) -> Tensor:
-        condition = told(labels)
+        condition = one_hot(labels)
         return (score(torch.cat([condition, z], 1)) - score(torch.cat([condition, drawn(network, labels)], 1))).mean()
 
     def build(compiled: Callable) -> Callable[[], Tensor]:
@@ -167,7 +167,7 @@ def score(latents: Tensor, labels: Tensor) -> Callable:
         noised = z + sigma * torch.randn_like(z)
         total = sigma**2 + 1
         angles = torch.log(sigma) / 4 * frequencies
-        condition = told(labels) * (torch.rand(len(z), 1) > 0.1)
+        condition = one_hot(labels) * (torch.rand(len(z), 1) > 0.1)
         found = network(torch.cat([noised / total.sqrt(), angles.sin(), angles.cos(), condition], dim=1))
         denoised = noised / total + sigma / total.sqrt() * found
         return (total / sigma**2 * (denoised - z).square().mean(1, keepdim=True)).mean()

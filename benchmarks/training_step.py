@@ -3,10 +3,9 @@
     python benchmarks/training_step.py [--only representation] [--compile] [--rounds 5]
 
 The settings of `configs/lsdm_fashion_mnist.py` and its variants, and of `configs/regene_fashion_mnist.py`, on random
-28×28 images: what a step costs does not depend on them. Our side is the program that training dispatches, with the
-gather of its batch and its metrics. `--compile` adds torch.compile, which needs a C++ compiler (and minutes). Where
-PyTorch sees a GPU both sides compute in bfloat16 (autocast; `compute="bfloat16"`, which matching has not), else in
-float32.
+28×28 images: what a step costs does not depend on them. Our side is the compiled step of training, with the gather of
+its batch and its metrics. `--compile` adds torch.compile, which needs a C++ compiler (and minutes). Where PyTorch sees
+a GPU both sides compute in bfloat16 (autocast; `compute="bfloat16"`, which matching has not), else in float32.
 """
 
 import argparse
@@ -24,12 +23,11 @@ from clock import milliseconds
 from machine import machine
 
 from experiment_jax import load_config
-from experiment_jax.data.sources import Split
-from experiment_jax.data.split import Dataset
+from experiment_jax.data.split import Dataset, Split
 from experiment_jax.devices import cpu
-from experiment_jax.devices import placement as parallel
-from experiment_jax.method.build import build, job
-from experiment_jax.training import step as programs
+from experiment_jax.devices.mesh import Devices
+from experiment_jax.method.build import build
+from experiment_jax.training.step import Steps
 from lsdm_jax import sections
 
 IMAGES = 5120
@@ -57,20 +55,21 @@ def dataset() -> Dataset:
 def ours(config: str, name: str, settings: Mapping[str, object], data: Dataset) -> tuple[Callable[[], object], int]:
     """A dispatch of the stage, and how many steps it takes; the stages before it are untrained."""
     config = load_config(config, {f"{name}.steps": 100_000, **settings})
-    upstream = {}
-    for part in build(config, data):
-        program = programs.single(job(part, config, parallel.mesh(jax.devices()[:1])), upstream)
-        if part.name == name:
+    devices, upstream = Devices.of(jax.devices()[:1]), {}
+    for task in build(config, data):
+        if task.name == name:
             break
-        upstream[part.name] = jax.tree.map(np.asarray, part.stage.finish(program.initial(), part.view, upstream))
-    held = [program.initial(), 0]
+        state = task.initial(task.key, upstream)
+        upstream[task.name] = jax.tree.map(np.asarray, task.stage.finish(state, task.view, upstream))
+    steps = Steps(task, upstream, devices)
+    held = [steps.start(), 0]
 
     def dispatch() -> object:
-        held[0], metrics = program.advance(*held)
-        held[1] += part.section.steps_per_dispatch
+        held[0], metrics = steps(*held)
+        held[1] += task.schedule.dispatch
         return metrics
 
-    return dispatch, part.section.steps_per_dispatch
+    return dispatch, task.schedule.dispatch
 
 
 def theirs(name: str, data: Dataset) -> Callable[[Callable], Callable[[], object]]:

@@ -2,7 +2,7 @@
 
     python benchmarks/transport.py [--points 512] [--features 64] [--epsilon 5 1 0.3]
 
-Two normal clouds of other spread and mean. The first table sets the project's divergence beside geomloss's
+Two normal clouds of other spread and mean. The first table compares the project's divergence with geomloss's
 (`SamplesLoss("sinkhorn", p=1, backend="tensorized")`, whose `blur` is ε for p = 1) and POT's, and says how far each is
 from S_ε solved in float64 until potentials stand still, and from W₁ by the network simplex. The second undoes one
 choice of `lsdm_jax.transport` after another. The third grows points and features; above 4,096 points no matrix is kept.
@@ -39,13 +39,13 @@ def choices(x: np.ndarray, y: np.ndarray, epsilon: float) -> dict[str, Callable[
     shift = epsilon * math.log(len(x) * len(y)) / 2  # OTT's potentials are of a plan without our 1/(nm)
 
     def side(solve: Callable[[jax.Array, jax.Array], transport.Plan]) -> Callable[[], object]:
-        compiled = jax.jit(lambda x, y: transport.pulls(x, y, solve(x, y), epsilon))
+        compiled = jax.jit(lambda x, y: transport.pulls(x, y, solve(x, y), epsilon).of_x)
         return lambda: compiled(x, y)
 
     def plain(cloud: Callable[[jax.Array, jax.Array], geometry.Geometry], **options: object) -> Callable[[], object]:
         def solve(x: jax.Array, y: jax.Array) -> transport.Plan:
             solved = linear.solve(cloud(x, y), **SHIPPED | options)
-            return transport.Plan(solved.f + shift, solved.g + shift, {})
+            return transport.Plan(solved.f + shift, solved.g + shift, solved.n_iters)
 
         return side(solve)
 
@@ -70,7 +70,7 @@ def choices(x: np.ndarray, y: np.ndarray, epsilon: float) -> dict[str, Callable[
 
 def iterations(x: np.ndarray, y: np.ndarray, epsilon: float) -> int:
     """Of the cross term, after the ε-scaling; no start could save more than these."""
-    return int(jax.jit(lambda x, y: transport.solve(x, y, epsilon=epsilon, **SHIPPED).evidence["iterations"])(x, y))
+    return int(jax.jit(lambda x, y: transport.solve(x, y, epsilon=epsilon, **SHIPPED).iterations)(x, y))
 
 
 def errors(points: int, features: int, epsilons: list[float]) -> None:

@@ -168,12 +168,12 @@ class MLP(Twin):
 
 
 def perceptual(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-    """`experiment_jax.networks.self_supervised.distance`."""
+    """`experiment_jax.networks.losses.feature_distance`."""
     return torch.stack([(a - b).abs().mean() for a, b in zip(first, second, strict=True)]).mean()
 
 
 def ssim(first: Tensor, second: Tensor) -> Tensor:
-    """`experiment_jax.ssim.ssim`, of images of 11 pixels or more: `[batch]`."""
+    """`experiment_jax.networks.ssim.ssim`, of images of 11 pixels or more: `[batch]`."""
     offsets = torch.arange(11, device=first.device, dtype=first.dtype) - 5
     window = torch.exp(-0.5 * (offsets / 1.5) ** 2)
     height, width = (torch.eye(side, device=first.device)[:, None] for side in first.shape[2:])

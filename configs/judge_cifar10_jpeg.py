@@ -5,7 +5,7 @@
 eval.py trains it by itself, once, into the user's cache folder.
 """
 
-from experiment_jax.evaluation.judges import judge_config, variants
+from experiment_jax.config.judges import judge_config, judge_variants
 
 
 def get_config():
@@ -15,4 +15,4 @@ def get_config():
     return config
 
 
-VARIANTS = variants(cas_steps=1500)
+VARIANTS = judge_variants(cas_steps=1500)

@@ -17,13 +17,13 @@ def get_config():
     config.judge = "configs/judge_digits.py"
     config.data.validation = 100
     config.evaluation.protocol = "test_450"
-    config.representation = sections.representation(steps=1500, latent_size=16, noise=0.1)
+    config.representation = sections.representation(steps=1500, latent_size=16, autoencoder=dict(noise=0.1))
     config.matching = sections.matching(
         matcher="sinkhorn",
         batch_size=640,
         steps=2500,
         optimiser=dict(learning_rate=1e-3, b1=0.9),
-        epsilon=2.0,
+        sinkhorn=dict(epsilon=2.0),
         noise_size=32,
         width=256,
     )
@@ -31,15 +31,15 @@ def get_config():
 
 
 # 125 images a class are all there are: a batch of 256 a class would hold each of them twice.
-FLOW = sections.FLOW | {"matching.batch_size": 640, "matching.thinning": 1}
+FLOW = sections.FLOW | {"matching.batch_size": 640, "matching.flow.thinning": 1}
 
 
 def sweep():
     """Matchers × ε, on one representation."""
     for epsilon in (0.5, 1.0, 2.0, 5.0, 10.0):
-        yield f"sinkhorn-{epsilon:g}", {"matching.matcher": "sinkhorn", "matching.epsilon": epsilon}
+        yield f"sinkhorn-{epsilon:g}", {"matching.matcher": "sinkhorn", "matching.sinkhorn.epsilon": epsilon}
     for epsilon in (0.3, 1.0, 3.0):
-        yield f"flow-{epsilon:g}", FLOW | {"matching.epsilon": epsilon}
+        yield f"flow-{epsilon:g}", FLOW | {"matching.flow.epsilon": epsilon}
     yield "critic", sections.CRITIC
     yield "score", sections.SCORE
 

@@ -16,7 +16,7 @@ def get_config():
     config.data.validation = 100
     config.evaluation.protocol = "test_450"
     config.degradation = sections.degradation(factor=2)
-    config.representation = sections.representation(steps=1500, latent_size=16, noise=0.1)
+    config.representation = sections.representation(steps=1500, latent_size=16, autoencoder=dict(noise=0.1))
     config.regression = sections.regression(steps=1500, width=256, latent_size=16)
     # Noise and steps were chosen by the energy score of 100 validation images: 1,247 pairs are soon learnt by heart.
     config.matching = sections.matching(

@@ -6,7 +6,7 @@ eval.py trains it by itself, once, into the user's cache folder, where a config 
 The variant `cpu` is what two CPU cores can train: ResNet-8.
 """
 
-from experiment_jax.networks.resnet import resnet_config, variants
+from experiment_jax.config.judges import resnet_config, resnet_variants
 
 
 def get_config():
@@ -16,4 +16,4 @@ def get_config():
     return config
 
 
-VARIANTS = variants(cpu_steps=1500)
+VARIANTS = resnet_variants(cpu_steps=1500)

@@ -17,7 +17,7 @@ def get_config():
     config.data.validation = 100
     config.evaluation.protocol = "test_450"
     config.perceptual = sections.perceptual()
-    config.representation = sections.representation(steps=1500, latent_size=16, noise=0.1)
+    config.representation = sections.representation(steps=1500, latent_size=16, autoencoder=dict(noise=0.1))
     config.matching = sections.matching(steps=2500, noise_size=32, width=256)
     return config
 
@@ -25,7 +25,7 @@ def get_config():
 def sweep(variant):
     for name, overrides in sections.CROSSINGS.items():
         # Ten full covariances of 784 pixels a class take scikit-learn an hour on one core; one takes seconds.
-        alone = {"matching.components": 1} if (variant, name) == ("fashion_mnist", "identity-gmm") else {}
+        alone = {"matching.gmm.components": 1} if (variant, name) == ("fashion_mnist", "identity-gmm") else {}
         yield name, overrides | alone
 
 
@@ -39,7 +39,7 @@ VARIANTS = {
         "perceptual.steps": 500,
         "representation.steps": 1200,
         "representation.latent_size": 64,
-        "representation.noise": 0.05,
+        "representation.autoencoder.noise": 0.05,
         "representation.perceptual": 3.0,
         "matching.steps": 1200,
         "matching.noise_size": 64,

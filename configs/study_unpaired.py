@@ -21,7 +21,7 @@ def get_config():
     config.labeller = sections.labeller()
     config.perceptual = sections.perceptual(steps=500)
     config.representation = sections.representation(steps=2000, perceptual=3.0)
-    config.matching = sections.matching(steps=1500, smoothing=1.0)
+    config.matching = sections.matching(steps=1500, critic=dict(smoothing=1.0))
     return config
 
 
@@ -45,14 +45,14 @@ VARIANTS = {
         "labeller.batch_size": 50,
         "representation.steps": 1000,
         "representation.latent_size": 16,
-        "representation.noise": 0.1,
+        "representation.autoencoder.noise": 0.1,
         "representation.perceptual": 0.0,
         **sections.SINKHORN,
         "matching.steps": 1000,
-        "matching.epsilon": 2.0,
+        "matching.sinkhorn.epsilon": 2.0,
         "matching.noise_size": 32,
         "matching.width": 256,
-        "matching.smoothing": 0.0,
+        "matching.critic.smoothing": 0.0,
     },
     "smoke": sections.SMOKE_PERCEPTUAL | {"labeller.steps": 2, "labeller.batch_size": 20},
 }

@@ -1,4 +1,4 @@
-"""The one error that is meant for the person who typed."""
+"""The error for what a person typed or gave as data."""
 
 
 class UserError(Exception):

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from experiment_jax import metrics
 from experiment_jax.data import passes
 from experiment_jax.data.split import Split
 from experiment_jax.drawing import plots
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import super_resolution as restoration
-from experiment_jax.evaluation.reference import Bench
+from experiment_jax.evaluation import super_resolution
+from experiment_jax.evaluation.reference import Reference
+from experiment_jax.metrics import transport
 from experiment_jax.runs.run import Run
 from lsdm_jax.condition import phi as condition_features
 
@@ -29,7 +29,7 @@ SAMPLES = 2000  # of each cloud: 32 MB for each matrix of distances, and exact t
 
 
 class Cloud(NamedTuple):
-    """Points with the images that they decode to, and whose row i has the condition i.
+    """Latents and the images that they decode to. Row i belongs to condition i.
 
     Attributes:
         latents: `[n, latent]`.
@@ -41,7 +41,7 @@ class Cloud(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """The terms of the inequality, in the units of images in [-1, 1], but for W₁ of latents.
+    """The terms of the inequality. Distances are those of images in [-1, 1], but for `w1_latent`.
 
     Attributes:
         reconstruction: E‖Y − D(E(Y))‖.
@@ -85,8 +85,8 @@ def joint_w1(x: np.ndarray, y: np.ndarray, phi: np.ndarray, beta: float) -> floa
         present, strata, counts = np.unique(phi, axis=0, return_inverse=True, return_counts=True)
         if len(present) == len(phi):  # an image each: its one x to its one y
             return float(np.mean(np.linalg.norm(x - y, axis=1)))
-        return float(counts @ metrics.w1_per_class(x, strata, y, strata, len(present)) / len(phi))
-    return metrics.w1_exact(np.hstack([beta * phi, x]), np.hstack([beta * phi, y]))
+        return float(counts @ transport.w1_per_class(x, strata, y, strata, len(present)) / len(phi))
+    return transport.w1_exact(np.hstack([beta * phi, x]), np.hstack([beta * phi, y]))
 
 
 def measure(images: np.ndarray, real: Cloud, generated: Cloud, phi: np.ndarray, beta: float) -> Bound:
@@ -110,8 +110,8 @@ def measure(images: np.ndarray, real: Cloud, generated: Cloud, phi: np.ndarray, 
 def of_run(run: Run, chosen: Split) -> Bound:
     """The terms for real images and as many samples of their labels, or of their low resolution.
 
-    β is that of the run's own matching, ∞ for a run that has none. Images are floats in [-1, 1], not rounded to bytes,
-    and what the decoder makes of the latents alone: no sample is projected onto its condition.
+    β is that of the run's own matching; a run that has none gets ∞. Images are floats in [-1, 1] as the decoder makes
+    them: they are not rounded to bytes, and samples are not projected onto their condition.
 
     Raises:
         UserError: a run that does not encode, decode or sample.
@@ -123,19 +123,20 @@ def of_run(run: Run, chosen: Split) -> Bound:
     def cloud(latents: np.ndarray) -> Cloud:
         return Cloud(*(rows.reshape(len(rows), -1).astype(np.float64) for rows in (latents, decode(latents))))
 
-    condition = restoration.condition(run, chosen)
-    told = condition if run.model.degrade is None else run.over(run.model.embed)(condition)
+    condition = super_resolution.condition(run, chosen)
+    seen = condition if run.model.degrade is None else run.over(run.model.embed)(condition)
     generated, real = cloud(run.sample(condition).latents), cloud(run.encode(chosen.images))
     betas = [run.config[stage].beta for stage in run.config.stages if "beta" in run.config[stage]]
     pixels = np.asarray(passes.to_float(chosen.images)).reshape(len(chosen), -1).astype(np.float64)
-    phi = np.asarray(condition_features(jnp.asarray(told), run.dataset.num_classes), np.float64)
+    phi = np.asarray(condition_features(jnp.asarray(seen), run.dataset.num_classes), np.float64)
     return measure(pixels, real, generated, phi, betas[-1] if betas else float("inf"))
 
 
-def evidence(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """The bound on SAMPLES of the bench's real images, or all if fewer: `bound_…`, and the picture `bound`."""
-    count = min(SAMPLES, len(bench.reference.images))
-    chosen = bench.reference.take(np.random.default_rng(0).permutation(len(bench.reference.images))[:count])
+def figure(run: Run, reference: Reference) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The bound on SAMPLES of the reference's real images, or all if fewer: `bound_…`, and the picture `bound`."""
+    real = reference.compared
+    count = min(SAMPLES, len(real))
+    chosen = real.take(np.random.default_rng(0).permutation(len(real))[:count])
     bound = of_run(run, chosen)
     measured = {**bound._asdict(), "right": bound.right, "samples": count}
     return {f"bound_{name}": value for name, value in measured.items()}, {"bound": _plot(bound)}
@@ -143,8 +144,8 @@ def evidence(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.nda
 
 def _plot(bound: Bound) -> np.ndarray:
     """Three bars, the right side's two terms and their sum; and one, the left side."""
-    figure = plots.figure(6, 4)
-    axes = figure.add_subplot()
+    canvas = plots.figure(6, 4)
+    axes = canvas.add_subplot()
     terms = bound.reconstruction, bound.transported
     for place, bottom, height, colour in (
         (0, 0.0, terms[0], "tab:blue"),
@@ -160,4 +161,4 @@ def _plot(bound: Bound) -> np.ndarray:
     axes.set_xticks((0, 1, 2, 3.5), ("reconstruction", slope, "their sum", "W₁ of images"))
     axes.set_ylabel("distance between images in [-1, 1]")
     axes.margins(y=0.1)
-    return plots.image(figure)
+    return plots.image(canvas)

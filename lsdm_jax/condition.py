@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from experiment_jax.method.stage import Context
+from experiment_jax.networks.layers import trunk
 
 
 def is_image(context: Context) -> bool:
@@ -22,21 +23,22 @@ def is_label(condition: jax.Array) -> bool:
 
 
 def phi(condition: jax.Array, num_classes: int) -> jax.Array:
-    """φ(x) `[batch, k]`: one-hot/√2, so that two classes are 1 apart; of images, so that two are on average.
+    """φ(x) `[batch, k]`, in which conditions are 1 apart.
 
-    With m features of mean square 1, E‖φ(x) − φ(x′)‖² = 1 for independent x, x′ and φ(x) = x/√(2m).
+    A label is one-hot/√2: two classes are 1 apart. An image of m features is x/√(2m): of independent images x, x′ whose
+    features have mean square 1, E‖φ(x) − φ(x′)‖² = 1.
     """
     if is_label(condition):
         return jax.nn.one_hot(condition, num_classes) / jnp.sqrt(2.0)
     return condition / jnp.sqrt(2.0 * condition.shape[-1])
 
 
-class Told(nn.Module):
-    """What a network is told of the condition: labels one-hot, images through an encoder; `[batch, told]`.
+class ConditionEncoder(nn.Module):
+    """What a network sees of the condition: labels one-hot, images through two layers; `[batch, features]`.
 
     Attributes:
         num_classes: labels are 0 … num_classes − 1.
-        width: units of the encoder's two layers. Dense, because a low-resolution image is small, and because a step of
+        width: units of each layer. The layers are dense, because a low-resolution image is small, and because a step of
             some matchers is a loop, in which convolutions are many times slower on CPU.
     """
 
@@ -47,7 +49,4 @@ class Told(nn.Module):
     def __call__(self, condition: jax.Array) -> jax.Array:
         if is_label(condition):
             return jax.nn.one_hot(condition, self.num_classes)
-        x = condition
-        for _ in range(2):
-            x = nn.silu(nn.LayerNorm()(nn.Dense(self.width)(x)))
-        return x
+        return trunk(condition, self.width, depth=2)

@@ -1,23 +1,25 @@
-"""What makes the condition X of super-resolution: X = A Y + σ ε, of which Y is to be found again.
+"""The degradation of super-resolution: it makes the condition X = A Y + σ ε, from which Y is to be found again.
 
-A is linear and separable: the same matrix for all rows of an image, and another for all columns. A stage that trains
+A is linear and separable: one matrix for all columns of an image, and another for all its rows. The stage trains
 nothing. It measures the mean and the scale of low-resolution images, so that β, the weight of the condition in the
 joint cost, means the same for images as for labels.
 """
 
+import dataclasses
 import math
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
+from experiment_jax.config import checks
 from experiment_jax.data import passes
 from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Context, Frozen, PyTree, Stage, Upstream
-from lsdm_jax.representation import moments, standardise
+from experiment_jax.method.stage import Context, PyTree, Stage, Upstream
+from lsdm_jax.standardisation import Standardisation, moments
 
 KERNELS = ("area", "bicubic")
 
@@ -28,14 +30,14 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     Args:
         config: factor (by which the sides shrink), kernel ("area": the mean of factor × factor pixels; "bicubic": Keys'
             cubic, widened by the factor so that it does not alias, as Pillow's), noise (σ, in units of images in
-            [-1, 1]), project (whether what is found from x is moved to an image of which A makes x).
+            [-1, 1]), project (whether an image that is found from x is corrected, so that A makes x of it).
         context: see `Context`.
 
     Raises:
         UserError: an unknown kernel, a negative noise, or a factor that is less than 2 or does not divide the sides.
     """
-    settings.check_choice(config, context.name, "kernel", KERNELS)
-    settings.check_at_least(config, context.name, 0, noise=0.01)
+    checks.choice(config, context.name, "kernel", KERNELS)
+    checks.at_least(config, context.name, 0, noise=0.01)
     height, width, _ = context.image_shape
     shared = math.gcd(height, width)
     if config.factor < 2 or shared % config.factor:
@@ -46,30 +48,49 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"{context.name}.factor={config.factor}: does not divide {height}x{width} images{known}; {advice}"
         )
 
-    down = tuple(matrix(side, config.factor, config.kernel) for side in (height, width))
-    up = tuple(smooth_inverse(each) for each in down)
+    return Degradation(config, context)
 
-    def degrade(params: Upstream, images: jax.Array) -> jax.Array:
-        return separable(down, images)
 
-    def project(params: Upstream, images: jax.Array, low: jax.Array) -> jax.Array:
+@dataclasses.dataclass(frozen=True)
+class Degradation(Stage):
+    """A, the noise, and what low-resolution images are standardised by. For the settings see `stage`."""
+
+    config: ConfigDict
+    context: Context
+    Frozen = Standardisation
+
+    @cached_property
+    def down(self) -> tuple[np.ndarray, np.ndarray]:
+        """A along height and width."""
+        return tuple(matrix(side, self.config.factor, self.config.kernel) for side in self.context.image_shape[:2])
+
+    @cached_property
+    def up(self) -> tuple[np.ndarray, np.ndarray]:
+        """U (A U)⁻¹ along height and width."""
+        return tuple(smooth_inverse(each) for each in self.down)
+
+    def finish(self, state: PyTree, view: View, upstream: Upstream) -> Standardisation:
+        return Standardisation(**moments(passes.over_images(self.degrade, dict(upstream), view.images)))
+
+    @property
+    def provides(self):
+        projects = {"project": self.project} if self.config.project else {}
+        return dict(degrade=self.degrade, noise=self.noise, embed=self.embed, **projects)
+
+    def degrade(self, params: Upstream, images: jax.Array) -> jax.Array:
+        return separable(self.down, images)
+
+    def project(self, params: Upstream, images: jax.Array, low: jax.Array) -> jax.Array:
         """y + U (A U)⁻¹ (x − A y), U cubic interpolation: A y = x, changed by a smooth image."""
-        return images + separable(up, low - separable(down, images))
+        return images + separable(self.up, low - separable(self.down, images))
 
-    def noise(params: Upstream, low: jax.Array, keys: jax.Array) -> jax.Array:
-        if settings.is_off(config.noise):
+    def noise(self, params: Upstream, low: jax.Array, keys: jax.Array) -> jax.Array:
+        if not self.config.noise:
             return low
-        return low + config.noise * jax.vmap(lambda key: jax.random.normal(key, low.shape[1:]))(keys)
+        return low + self.config.noise * jax.vmap(lambda key: jax.random.normal(key, low.shape[1:]))(keys)
 
-    def embed(params: Upstream, low: jax.Array) -> jax.Array:
-        return standardise(params[context.name], low).reshape(len(low), -1)
-
-    def finish(state: PyTree, view: View, upstream: Upstream) -> Frozen:
-        shrink = jax.jit(lambda images: degrade(upstream, passes.to_float(images)))
-        return moments(passes.over(shrink, view.images, batch_size=500))
-
-    provides = dict(degrade=degrade, noise=noise, embed=embed)
-    return Stage.untrained(finish, provides | ({"project": project} if config.project else {}))
+    def embed(self, params: Upstream, low: jax.Array) -> jax.Array:
+        return params[self.context.name].standardise(low).reshape(len(low), -1)
 
 
 def matrix(side: int, factor: int, kernel: str) -> np.ndarray:
@@ -77,17 +98,24 @@ def matrix(side: int, factor: int, kernel: str) -> np.ndarray:
     small = side // factor
     if kernel == "area":
         return np.repeat(np.eye(small, dtype=np.float32), factor, axis=1) / factor
-    return np.asarray(jax.image.resize(jnp.eye(side), (small, side), "cubic", antialias=True))
+    return cubic(side, small)
 
 
 def smooth_inverse(down: np.ndarray) -> np.ndarray:
     """U (A U)⁻¹ along one axis, `[side, small]`, for A `[small, side]`: A times it is the identity.
 
-    The pseudo-inverse would change y least, but for area by a constant a block, and the blocks are seen.
+    The pseudo-inverse would change y least. With the kernel "area" it adds a constant to each block of pixels, and the
+    blocks are seen.
     """
     small, side = down.shape
-    up = np.asarray(jax.image.resize(jnp.eye(small), (side, small), "cubic"))
+    up = cubic(small, side)
     return (up @ np.linalg.inv(down @ up)).astype(np.float32)
+
+
+def cubic(side: int, other: int) -> np.ndarray:
+    """Keys' cubic along one axis, float32 `[other, side]`; a constant, also where it is asked for while JAX traces."""
+    with jax.ensure_compile_time_eval():
+        return np.asarray(jax.image.resize(jnp.eye(side), (other, side), "cubic", antialias=True))
 
 
 def separable(matrices: tuple[np.ndarray, np.ndarray], images: jax.Array) -> jax.Array:

@@ -1,20 +1,22 @@
 """The kinds of representation: what each gives its decoder in training, and what it adds to the reconstruction loss.
 
-Each minimises ‖Y − D(z)‖ + penalty over E and D; z and the penalty, which make the kind, are one function of E's
-output. Penalties that come with a likelihood or an image's squared error in their papers are divided by the number of
-pixels, as the reconstruction loss, a mean over pixels, is.
+Each kind minimises ‖Y − D(z)‖ + penalty over E and D. A kind is one function of E's output, which gives z and the
+penalty. To add one, write that function here, and add its line to KINDS.
+
+The reconstruction loss is a mean over pixels. So penalties are divided by the number of pixels where their papers set
+them against a likelihood, or against the squared error of a whole image.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax.devices import placement as parallel
-from experiment_jax.method.stage import Context
+from experiment_jax.devices.batch_axis import BatchAxis
+from experiment_jax.method.stage import Context, Metrics
 
 
 class Code(NamedTuple):
@@ -28,7 +30,7 @@ class Code(NamedTuple):
 
     latents: jax.Array
     penalty: jax.Array | float
-    metrics: Mapping[str, jax.Array]
+    metrics: Metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,31 +38,31 @@ class Kind:
     """One kind of representation with trained networks.
 
     Attributes:
-        code: (E's output `[batch, outputs · latent]`, key, config, context) -> Code.
-        weight: the setting that weighs the penalty, "" where there is none.
+        code: (E's output `[batch, outputs · latent]`, key, the kind's own settings, context) -> Code.
+        settings: its own settings with their defaults, the section `representation.<kind>`; none may be negative.
         outputs: how many numbers E gives for each coordinate of a latent; the first is the latent that is used.
         spectral: whether D's layers have spectral norm 1.
         prior: whether latents are trained towards N(0, I).
     """
 
     code: Callable[[jax.Array, jax.Array, ConfigDict, Context], Code]
-    weight: str = ""
+    settings: Mapping[str, Any]
     outputs: int = 1
     spectral: bool = False
     prior: bool = False
 
 
-def autoencoder(encoded: jax.Array, key: jax.Array, config: ConfigDict, context: Context) -> Code:
+def autoencoder(encoded: jax.Array, key: jax.Array, own: ConfigDict, context: Context) -> Code:
     """z = E(Y) + noise · s · ε with s the latents' own scale, through which the gradient flows; no penalty.
 
-    Noise in units of s: the encoder cannot drown it by making latents large.
+    The noise is in units of s: the encoder cannot escape it by making latents large.
     """
-    s = scale(encoded, context.axis_name)
-    z = encoded + config.noise * s * parallel.draw(jax.random.normal, key, encoded.shape, context.axis_name)
+    s = scale(encoded, context.axis)
+    z = encoded + own.noise * s * context.axis.draw(jax.random.normal, key, encoded.shape)
     return Code(z, 0.0, {"latent_scale": s})
 
 
-def vae(encoded: jax.Array, key: jax.Array, config: ConfigDict, context: Context) -> Code:
+def vae(encoded: jax.Array, key: jax.Array, own: ConfigDict, context: Context) -> Code:
     """z = μ(Y) + σ(Y) ⊙ ε and kl · KL( N(μ, σ²) ‖ N(0, I) ), KL = ½ Σ (μ² + σ² − 1 − log σ²) in nats an image.
 
     Kingma & Welling 2014 (arXiv 1312.6114), eq. 10 and appendix B. With the loss mean |Y − D(z)| alone this is the
@@ -68,38 +70,42 @@ def vae(encoded: jax.Array, key: jax.Array, config: ConfigDict, context: Context
     be off.
     """
     mu, log_variance = jnp.split(encoded, 2, axis=-1)
-    z = mu + jnp.exp(0.5 * log_variance) * parallel.draw(jax.random.normal, key, mu.shape, context.axis_name)
+    z = mu + jnp.exp(0.5 * log_variance) * context.axis.draw(jax.random.normal, key, mu.shape)
     kl = jnp.mean(0.5 * jnp.sum(mu**2 + jnp.exp(log_variance) - 1.0 - log_variance, axis=-1))
-    return Code(z, config.kl * kl / _pixels(context), {"kl": kl, "latent_scale": scale(mu, context.axis_name)})
+    return Code(z, own.kl * kl / _pixels(context), {"kl": kl, "latent_scale": scale(mu, context.axis)})
 
 
-def wae(encoded: jax.Array, key: jax.Array, config: ConfigDict, context: Context) -> Code:
+def wae(encoded: jax.Array, key: jax.Array, own: ConfigDict, context: Context) -> Code:
     """z = E(Y) and mmd · MMD²( q_Z, N(0, I) ) with k(x, y) = C / (C + ‖x − y‖²), C = 2 · latent_size.
 
     Tolstikhin et al. 2018 (arXiv 1711.01558), algorithm 2 and section 4; λ is `mmd`, σ_z = 1.
     """
-    z = parallel.gather(encoded, context.axis_name)  # a law is compared, not an image: the global batch at once
+    z = context.axis.gather(encoded)  # a law is compared, not an image: the whole batch at once
     value = mmd(z, jax.random.normal(key, z.shape), scale=2.0 * z.shape[-1])
-    metrics = {"mmd": value, "latent_scale": scale(encoded, context.axis_name)}
-    return Code(encoded, config.mmd * value / _pixels(context), metrics)
+    metrics = {"mmd": value, "latent_scale": scale(encoded, context.axis)}
+    return Code(encoded, own.mmd * value / _pixels(context), metrics)
 
 
-def rae(encoded: jax.Array, key: jax.Array, config: ConfigDict, context: Context) -> Code:
+def rae(encoded: jax.Array, key: jax.Array, own: ConfigDict, context: Context) -> Code:
     """z = E(Y) and l2 · ½ ‖z‖², with the spectral norms of D's layers at 1.
 
     Ghosh et al. 2020 (arXiv 1903.12436), eq. 11 with RAE-SN; β is `l2`. Each half needs the other: D may not be steep,
     so small latents say little.
     """
     half_square = 0.5 * jnp.mean(jnp.sum(encoded**2, axis=-1))
-    metrics = {"latent_half_square": half_square, "latent_scale": scale(encoded, context.axis_name)}
-    return Code(encoded, config.l2 * half_square / _pixels(context), metrics)
+    metrics = {"latent_half_square": half_square, "latent_scale": scale(encoded, context.axis)}
+    return Code(encoded, own.l2 * half_square / _pixels(context), metrics)
 
 
 KINDS = {
-    "autoencoder": Kind(autoencoder),
-    "vae": Kind(vae, weight="kl", outputs=2, prior=True),
-    "wae": Kind(wae, weight="mmd", prior=True),
-    "rae": Kind(rae, weight="l2", spectral=True),
+    # noise: standard deviation of what the decoder's inputs get in training, in units of the latents' own scale
+    "autoencoder": Kind(autoencoder, dict(noise=0.05)),
+    # kl: weight of KL(q(z|Y) || N(0, I))
+    "vae": Kind(vae, dict(kl=0.05), outputs=2, prior=True),
+    # mmd: weight of MMD²(q(z), N(0, I))
+    "wae": Kind(wae, dict(mmd=10.0), prior=True),
+    # l2: weight of the latents' half squared norm
+    "rae": Kind(rae, dict(l2=1e-3), spectral=True),
 }
 
 
@@ -110,15 +116,18 @@ def mmd(x: jax.Array, y: jax.Array, scale: float) -> jax.Array:
     by chance where the laws agree.
     """
     n = len(x)
-    k = lambda a, b: scale / (scale + jnp.sum((a[:, None] - b[None]) ** 2, axis=-1))  # noqa: E731
+
+    def k(a: jax.Array, b: jax.Array) -> jax.Array:
+        return scale / (scale + jnp.sum((a[:, None] - b[None]) ** 2, axis=-1))
+
     own = jnp.sum(k(x, x) + k(y, y)) - 2.0 * n  # less the diagonals, k(x, x) = 1
     return own / (n * (n - 1)) - 2.0 * jnp.mean(k(x, y))
 
 
-def scale(latents: jax.Array, axis_name: str | None) -> jax.Array:
-    """√ of the mean square of the centred latents `[batch, latent]`, over the global batch."""
-    mean = parallel.mean(jnp.mean(latents, axis=0), axis_name)
-    return jnp.sqrt(parallel.mean(jnp.mean((latents - mean) ** 2), axis_name))
+def scale(latents: jax.Array, axis: BatchAxis) -> jax.Array:
+    """√ of the mean square of the centred latents `[batch, latent]`, over the whole batch."""
+    mean = axis.mean(jnp.mean(latents, axis=0))
+    return jnp.sqrt(axis.mean(jnp.mean((latents - mean) ** 2)))
 
 
 def _pixels(context: Context) -> int:

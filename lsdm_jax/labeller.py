@@ -10,23 +10,29 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax.evaluation import judges as judge
-from experiment_jax.method.stage import Context, Stage, Upstream
+from experiment_jax.method.stage import Context, Upstream
+from experiment_jax.networks import convolutional
+from experiment_jax.networks.neutral_classifier import NeutralClassifier
 
 
-def stage(config: ConfigDict, context: Context) -> Stage:
-    """The stage of a labeller, a classifier such as the neutral one, trained on the pairs.
-
-    It gives the model nothing but `label`: no later stage sees its features.
+def stage(config: ConfigDict, context: Context) -> "Labeller":
+    """The stage of a labeller, a classifier with the judges' network, trained on the pairs.
 
     Args:
         config: widths, convolutions, features, dropout, shift, label_smoothing, optimiser, ema_decay.
         context: see `Context`.
     """
-    classifier = judge.stage(config, context)
-    encode, classify = classifier.provides["encode"], classifier.provides["classify"]
+    classifier = convolutional.stage(config, context)
+    return Labeller(classifier.network, classifier.size, classifier.descent, config, context)
 
-    def label(params: Upstream, images: jax.Array) -> jax.Array:
-        return jnp.argmax(classify(params, encode(params, images)), axis=-1).astype(jnp.int32)
 
-    return dataclasses.replace(classifier, provides=dict(label=label))
+@dataclasses.dataclass(frozen=True)
+class Labeller(NeutralClassifier):
+    """It gives the model nothing but `label`: no later stage sees its features."""
+
+    @property
+    def provides(self):
+        return dict(label=self.label)
+
+    def label(self, params: Upstream, images: jax.Array) -> jax.Array:
+        return jnp.argmax(self.classify(params, self.encode(params, images)), axis=-1).astype(jnp.int32)

@@ -1,25 +1,24 @@
 """A rival of sampling: one network from the low-resolution image to pixels, which minimises the mean absolute error.
 
-It predicts a median of the possible images and draws none. Its size is that of the sampler that it stands beside: the
-generator's trunk, and the representation's decoder.
+It predicts a median of the possible images and draws no samples. It has the size of the sampler that it is compared
+with: the generator's hidden layers and the representation's decoder.
 """
 
-from typing import Any
+import dataclasses
 
+import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
-from experiment_jax.devices import placement as parallel
+from experiment_jax.config import checks
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Batch, Context, Stage, Upstream
-from experiment_jax.networks import optimiser, train_state
+from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
 from experiment_jax.networks.autoencoder import Decoder, check_sides
-from lsdm_jax.condition import Told, is_image
-
-PyTree = Any
+from experiment_jax.networks.layers import trunk
+from experiment_jax.networks.train_state import Descent, TrainState
+from lsdm_jax.condition import ConditionEncoder, is_image
 
 
 class Network(nn.Module):
@@ -39,9 +38,7 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, condition: jax.Array) -> jax.Array:
-        x = Told(0, self.width)(condition)
-        for _ in range(self.depth):
-            x = nn.silu(nn.LayerNorm()(nn.Dense(self.width)(x)))
+        x = trunk(ConditionEncoder(0, self.width)(condition), self.width, self.depth)
         return self.decoder(nn.Dense(self.latent_size)(x))
 
 
@@ -58,39 +55,54 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     """
     if not is_image(context):
         raise UserError(f"stages: {context.name} needs a stage before it that degrades, such as degradation")
-    settings.check_positive(config, context.name, latent_size=64, width=512)
+    checks.positive(config, context.name, latent_size=64, width=512)
     check_sides(context.image_shape, config.widths, context.name)
-    decoder = Decoder(config.widths, context.image_shape)
-    network = Network(config.width, config.depth, config.latent_size, decoder)
-    descent = optimiser.build(config.optimiser, context.total_steps)
-    model = context.model
+    return Regression(Descent.of(config, context), config, context)
 
-    def init(key: jax.Array, batch: Batch, upstream: Upstream) -> train_state.TrainState:
+
+@dataclasses.dataclass(frozen=True)
+class Regression(Stage):
+    """The network. For the settings see `stage`."""
+
+    descent: Descent
+    config: ConfigDict
+    context: Context
+
+    @flax.struct.dataclass
+    class Frozen:
+        """Parameters of the network."""
+
+        network: PyTree
+
+    @property
+    def network(self) -> Network:
+        decoder = Decoder(self.config.widths, self.context.image_shape)
+        return Network(self.config.width, self.config.depth, self.config.latent_size, decoder)
+
+    def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> TrainState:
+        model = self.context.model
         low = model.embed(upstream, model.degrade(upstream, batch["images"]))
-        return train_state.create(network.init(key, low)["params"], descent)
+        return self.descent.init(self.network.init(key, low)["params"])
 
-    def update(state: train_state.TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
-        images = batch["images"]
-        keys = parallel.draw(lambda key, shape: jax.random.split(key, shape), key, (len(images),), context.axis_name)
+    def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
+        model, images = self.context.model, batch["images"]
+        keys = self.context.axis.draw(jax.random.split, key, (len(images),))
         low = model.noise(upstream, model.degrade(upstream, images), keys)
 
         def loss(params, statistics):
-            predicted = network.apply({"params": params}, model.embed(upstream, low))
+            predicted = self.network.apply({"params": params}, model.embed(upstream, low))
             return jnp.mean(jnp.abs(predicted - images)), (statistics, {})
 
-        return train_state.descend(state, loss, descent, config.ema_decay, context.axis_name)
+        return self.descent.step(state, loss)
 
-    def averaged(state: train_state.TrainState) -> PyTree:
-        return state.average["params"]
+    def averaged(self, state: TrainState) -> dict[str, PyTree]:
+        return {"network": state.average["params"]}
 
-    def regress(params: Upstream, low: jax.Array) -> jax.Array:
-        images = network.apply({"params": params[context.name]["params"]}, model.embed(params, low))
+    @property
+    def provides(self):
+        return dict(regress=self.regress)
+
+    def regress(self, params: Upstream, low: jax.Array) -> jax.Array:
+        model = self.context.model
+        images = self.network.apply({"params": params[self.context.name].network}, model.embed(params, low))
         return images if model.project is None else model.project(params, images, low)
-
-    return Stage(
-        init=init,
-        update=update,
-        averaged=averaged,
-        finish=lambda state, view, upstream: {"params": averaged(state)},
-        provides=dict(regress=regress),
-    )

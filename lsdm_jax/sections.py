@@ -1,10 +1,13 @@
 """Sections of a config for LSDM's stages: every setting with its default, so that a recipe names only what differs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from experiment_jax.config.sections import optimiser, optional, stage
+from lsdm_jax.kinds import KINDS
+from lsdm_jax.matchers import MATCHERS
 
 # A few steps of small batches: enough to see that a recipe runs on its data.
 SMOKE = {
@@ -28,9 +31,9 @@ SINKHORN = {
 FLOW = {
     "matching.matcher": "flow",
     "matching.batch_size": 2560,
-    "matching.thinning": 4,
+    "matching.flow.thinning": 4,
     "matching.steps_per_dispatch": 10,
-    "matching.epsilon": 0.3,
+    "matching.flow.epsilon": 0.3,
     "matching.optimiser.learning_rate": 1e-3,
     "matching.optimiser.b1": 0.9,
 }
@@ -41,9 +44,9 @@ SCORE = {
     "matching.optimiser.learning_rate": 1e-3,
     "matching.optimiser.b1": 0.9,
 }
-# Where the condition is an image: settings of a section, of the matcher that needs no classes.
+# For images as conditions: the matcher that needs no classes, as arguments of `matching`.
 ENERGY = dict(matcher="energy", batch_size=256, draws=2, optimiser=dict(learning_rate=1e-3))
-# And the other way round, in a recipe made for `sinkhorn`.
+# The `critic`, in a recipe made for `sinkhorn`.
 CRITIC = {
     "matching.matcher": "critic",
     "matching.batch_size": 250,
@@ -92,16 +95,13 @@ def representation(**own: Any) -> ConfigDict:
         steps=4000,
         optimiser=dict(learning_rate=2e-3),
         kind="autoencoder",  # or vae, wae, rae; identity, with steps=0: latents are the pixels
+        **{name: _own(kind.settings, own.pop(name, {})) for name, kind in KINDS.items()},
         latent_size=64,
         widths=(32, 64),  # channels of each level; a level halves the sides
         compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
         l1=1.0,
         ssim=0.0,
         perceptual=0.0,
-        noise=0.05,  # autoencoder: on the decoder's inputs in training, in units of the latents' scale
-        kl=0.05,  # vae: weight of KL(q(z|Y) || N(0, I)), divided by the number of pixels
-        mmd=10.0,  # wae: weight of MMD²(q(z), N(0, I)), divided by the number of pixels
-        l2=1e-3,  # rae: weight of the latents' half squared norm, divided by the number of pixels
     )
     return stage("lsdm_jax.representation:stage", **settings | own)
 
@@ -145,7 +145,7 @@ def labeller(**own: Any) -> ConfigDict:
 
 
 def matching(**own: Any) -> ConfigDict:
-    """Step 2; see `lsdm_jax.matching`. The settings of all matchers are here; each reads its own."""
+    """Step 2; see `lsdm_jax.matching`. Each matcher's own settings are a section of its name."""
     settings = dict(
         view="paired",  # or partly: all images, those without a label with one that a labeller gives
         batch_size=250,
@@ -155,35 +155,15 @@ def matching(**own: Any) -> ConfigDict:
         beta=float("inf"),  # weight of the condition in the joint cost; inf: one transport problem a class
         draws=1,  # η for each x of a batch
         condition_noise=0.0,  # on low-resolution images in training, in units of their own standard deviation
-        noise_size=64,
-        width=512,
+        noise_size=64,  # dimension of η
+        width=512,  # of the generator's layers
         depth=3,
-        # sinkhorn, flow
-        epsilon=5.0,  # in units of latent distance; lower: truer samples and less spread
-        max_iterations=200,
-        threshold=1e-2,
-        # flow
-        thinning=1,  # points of the data, and of the model's second batch, for each point that is moved
-        # energy has no settings of its own; it needs draws
-        # score
-        sampling_steps=50,
-        guidance=0.0,  # w of D + w (D − D without label); 0: none. Otherwise a step takes two evaluations
-        label_dropout=0.1,  # share of a batch that is told no condition
-        sigma_data=1.0,  # root mean square of a latent's coordinate, and the unit of the next four
-        sigma_mean=-0.5,  # of ln σ in training
-        sigma_std=1.2,
-        sigma_min=0.005,
-        sigma_max=80.0,
-        # critic
-        penalty=10.0,
-        one_sided=False,  # leave slopes of the critic below 1 free
-        smoothing=0.0,  # noise on both clouds, so that few points do not stand apart; in units of the latents' scale
-        critic_steps=3,
-        critic_width=512,
-        critic_depth=3,
-        critic_optimiser=optimiser(learning_rate=5e-4, b1=0.0),
-        # gmm; like prior it trains nothing: steps=0
-        components=10,  # of the mixture of each class
-        covariance_floor=1e-3,  # added to the variance of each coordinate, which over all classes is 1
+        **{name: _own(matcher.SETTINGS, own.pop(name, {})) for name, matcher in MATCHERS.items()},
     )
     return stage("lsdm_jax.matching:stage", **settings | own)
+
+
+def _own(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> ConfigDict:
+    """The own section of a matcher or kind, with changes; an optimiser in it gets all settings of optimisers."""
+    rows = {**settings, **changes}
+    return ConfigDict({key: optimiser(**value) if key == "optimiser" else value for key, value in rows.items()})

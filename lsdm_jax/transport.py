@@ -18,9 +18,9 @@ what OTT leaves to its callers; `python benchmarks/transport.py` undoes one choi
 * Self terms are solved by the averaged update f ← ½ (f + T f) (Feydy et al. 2019, eq. 25), which takes a few.
 * The gradient is that of the value at fixed potentials (envelope theorem): Σⱼ Pᵢⱼ (xᵢ − yⱼ)/‖xᵢ − yⱼ‖. It is written
   out, two products of matrices, because JAX would sum the differences one by one.
-* Whether a problem has converged is read off the plan that the gradient is of, whose sums are there already. Where ε is
-  below the rounding of costs these are right, of a plan for other costs: so some distances are taken once more, from
-  differences.
+* Convergence is judged by the marginals of the plan that the gradient uses. Where ε is below the rounding error of the
+  costs, these marginals look right, but the plan solves rounded costs. So a few distances are computed again from
+  differences, and compared.
 * Above DENSE entries no matrix is kept: iterations, value and gradient go by blocks of rows, in memory linear in n.
 * Potentials are not carried from step to step: every step has other points, and they take a few iterations to find.
 """
@@ -205,7 +205,10 @@ def pulls(x: jax.Array, y: jax.Array, plan: Plan, epsilon: float | jax.Array, fi
 
 
 def _misplaced(x: jax.Array, y: jax.Array, plan: Plan, epsilon: float | jax.Array, fixed: int) -> jax.Array:
-    """n Pᵢⱼ |error of Cᵢⱼ|/ε, scalar: a mean over some points, each with the one to which it sends most."""
+    """The share of mass that rounding of costs misplaces, n Pᵢⱼ |error of Cᵢⱼ|/ε, a scalar.
+
+    Estimated at up to PROBES points xᵢ, each with the yⱼ that gets most of its mass.
+    """
     points, potential = (each[:: -(-len(x) // PROBES)] for each in (x, plan.f))
     distance = Distance(fixed)
     cost = distance.all_pairs(points, y)

@@ -7,9 +7,9 @@ confidence on held-out images; its decoded image passes the second if the same h
 Any sampler can stand before this stage: a hull, or a generator matched to the latents.
 """
 
-from functools import partial
-from typing import Any
+import dataclasses
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from experiment_jax.data import passes
 from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Context, Frozen, Model, Samples, Stage, Upstream
+from experiment_jax.method.stage import Context, Model, PyTree, Samples, Stage, Upstream
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
@@ -38,16 +38,33 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             that are not among them.
     """
     _check(config, context)
-    model, name = context.model, context.name
+    return Acceptance(config, context)
 
-    def finish(state: Any, view: View, upstream: Upstream) -> Frozen:
-        return {"threshold": thresholds(model, view, upstream, context.num_classes)}
 
-    def sample(params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
-        threshold = params[name]["threshold"][condition]
-        return _first_accepted(model, params, keys, condition, threshold, config.tries, config.decodes)
+@dataclasses.dataclass(frozen=True)
+class Acceptance(Stage):
+    """The two tests. For the settings see `stage`."""
 
-    return Stage.untrained(finish, dict(sample=sample, nfe=config.decodes, tests=True))
+    config: ConfigDict
+    context: Context
+
+    @flax.struct.dataclass
+    class Frozen:
+        """The confidence that each class must reach, float32 `[classes]`."""
+
+        threshold: jax.Array
+
+    def finish(self, state: PyTree, view: View, upstream: Upstream) -> Frozen:
+        return self.Frozen(thresholds(self.context.model, view, upstream, self.context.num_classes))
+
+    @property
+    def provides(self):
+        return dict(sample=self.sample, nfe=self.config.decodes, tests=True)
+
+    def sample(self, params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
+        threshold = jnp.asarray(params[self.context.name].threshold)[condition]
+        sizes = self.config.tries, self.config.decodes
+        return _first_accepted(self.context.model, params, keys, condition, threshold, *sizes)
 
 
 def thresholds(model: Model, view: View, upstream: Upstream, num_classes: int) -> np.ndarray:
@@ -55,11 +72,13 @@ def thresholds(model: Model, view: View, upstream: Upstream, num_classes: int) -
 
     Images that it gets wrong count too: this is how sure it is of real images, not of those it knows.
     """
-    compiled = jax.jit(
-        lambda params, images, labels: _confidence(model, params, model.encode(params, passes.to_float(images)), labels)
-    )
-    measure = partial(compiled, jax.device_put(dict(upstream)))
-    confidence = passes.over(measure, view.images, view.labels, batch_size=500)
+
+    @jax.jit
+    def measure(images: jax.Array, labels: jax.Array) -> jax.Array:
+        return _confidence(model, upstream, model.encode(upstream, passes.to_float(images)), labels)
+
+    upstream = jax.device_put(dict(upstream))
+    confidence = passes.over(measure, view.images, view.labels, batch_size=passes.PASS)
     sums = np.bincount(view.labels, weights=confidence, minlength=num_classes)
     return (sums / np.bincount(view.labels, minlength=num_classes)).astype(np.float32)
 

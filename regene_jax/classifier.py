@@ -7,6 +7,7 @@ class are combined.
 import dataclasses
 from typing import Any
 
+import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -14,16 +15,14 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
+from experiment_jax.config import checks
 from experiment_jax.data import passes
 from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Batch, Context, Frozen, Stage, Upstream
-from experiment_jax.networks import optimiser, train_state
-from experiment_jax.networks.train_state import TrainState
+from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
+from experiment_jax.networks.train_state import Descent, TrainState
 from regene_jax.pooling import max_pool
 
-PyTree = Any
 ACTIVATIONS = {"linear": lambda z: z, "leaky_relu": nn.leaky_relu, "relu": nn.relu}
 
 
@@ -39,7 +38,7 @@ class Encoder(nn.Module):
         latent_size: dimension of z.
         activation: of z, a name in ACTIVATIONS; after a ReLU latents are sparse and starve the decoder.
         axis_name: over which BatchNorm's statistics are taken under pmap.
-        dtype: see `settings.compute_type`.
+        dtype: see `checks.compute_type`.
     """
 
     widths: tuple[int, ...]
@@ -79,8 +78,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         raise UserError(
             f"{context.name}.view={config.view}: a classifier needs labels; type --config.{context.name}.view=paired"
         )
-    settings.check_choice(config, context.name, "activation", ACTIVATIONS)
-    settings.check_positive(config, context.name, latent_size=64)
+    checks.choice(config, context.name, "activation", ACTIVATIONS)
+    checks.positive(config, context.name, latent_size=64)
     levels = int(np.log2(min(context.image_shape[:2])))
     if not 1 <= len(config.widths) <= levels:
         fit = str((32, 64, 128, 128, 256, 256, 512)[:levels]).replace(" ", "")
@@ -88,45 +87,44 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"{context.name}.widths={config.widths}: {context.image_shape[0]}x{context.image_shape[1]} images can be "
             f"halved 1 to {levels} times; give as many widths, as in --config.{context.name}.widths={fit}"
         )
-    settings.check_widths(config.widths, context.name)
-    own = Classifier(
-        Encoder(
-            config.widths,
-            config.convolutions,
-            config.latent_size,
-            config.activation,
-            context.axis_name,
-            settings.compute_type(config, context.name),
-        ),
-        nn.Dense(context.num_classes),
-        optimiser.build(config.optimiser, context.total_steps),
-        config,
-        context,
-    )
-    provides = dict(encode=own.encode, classify=own.classify, features=own.features, latent_size=config.latent_size)
-    return Stage(own.init, own.update, own.averaged, own.finish, provides)
+    checks.widths(config.widths, context.name)
+    dtype = checks.compute_type(config, context.name)
+    sizes = config.widths, config.convolutions, config.latent_size
+    encoder = Encoder(*sizes, config.activation, context.axis.name, dtype)
+    return Classifier(encoder, Descent.of(config, context), config, context)
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifier:
-    """f_enc and f_dis, and what does not change in training; for the settings see `stage`.
+class Classifier(Stage):
+    """f_enc and f_dis. For the settings see `stage`.
 
     Latents are divided by one number, their root mean square over the training images, so that noise on them and
     distances between them have a scale; zeros stay zeros and the head undoes the division.
     """
 
     encoder: Encoder
-    head: nn.Dense
-    descent: optax.GradientTransformation
+    descent: Descent
     config: ConfigDict
     context: Context
+
+    @flax.struct.dataclass
+    class Frozen:
+        """Parameters of f_enc and f_dis, f_enc's running statistics, and what latents are divided by."""
+
+        encoder: PyTree
+        head: PyTree
+        statistics: PyTree
+        scale: jax.Array
+
+    @property
+    def head(self) -> nn.Dense:
+        return nn.Dense(self.context.num_classes)
 
     def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> TrainState:
         first, second = jax.random.split(key)
         encoder = self.encoder.init(first, batch["images"], train=False)
         head = self.head.init(second, jnp.zeros((1, self.config.latent_size)))
-        params = {"encoder": encoder["params"], "head": head["params"]}
-        return train_state.create(params, self.descent, encoder["batch_stats"])
+        return self.descent.init({"encoder": encoder["params"], "head": head["params"]}, encoder["batch_stats"])
 
     def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         targets = jax.nn.one_hot(batch["labels"], self.context.num_classes)
@@ -140,28 +138,32 @@ class Classifier:
             value = jnp.mean(optax.softmax_cross_entropy(logits, targets))
             return value, (moved["batch_stats"], {"accuracy": accuracy})
 
-        return train_state.descend(state, loss, self.descent, self.config.ema_decay, self.context.axis_name)
+        return self.descent.step(state, loss)
 
-    def averaged(self, state: TrainState) -> PyTree:
-        return state.average
+    def averaged(self, state: TrainState) -> dict[str, PyTree]:
+        return {**state.average["params"], "statistics": state.average["statistics"]}
 
     def finish(self, state: TrainState, view: View, upstream: Upstream) -> Frozen:
-        average = self.averaged(state)
-        encode = jax.jit(lambda images: self._apply(average, passes.to_float(images))[0])
-        latents = passes.over(encode, view.images, batch_size=500).astype(np.float64)
-        return {"params": average, "scale": np.sqrt(np.mean(latents**2)).astype(np.float32)}
+        unscaled = self.Frozen(**self.averaged(state), scale=np.ones((), np.float32))
+        latents = passes.over_images(lambda own, images: self._apply(own, images)[0], unscaled, view.images)
+        return unscaled.replace(scale=np.sqrt(np.mean(latents.astype(np.float64) ** 2)).astype(np.float32))
+
+    @property
+    def provides(self):
+        own = dict(encode=self.encode, classify=self.classify, features=self.features)
+        return own | dict(latent_size=self.config.latent_size)
 
     def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
         own = params[self.context.name]
-        return self._apply(own["params"], images)[0] / own["scale"]
+        return self._apply(own, images)[0] / own.scale
 
     def classify(self, params: Upstream, latents: jax.Array) -> jax.Array:
         own = params[self.context.name]
-        return self.head.apply({"params": own["params"]["params"]["head"]}, latents * own["scale"])
+        return self.head.apply({"params": own.head}, latents * own.scale)
 
     def features(self, params: Upstream, images: jax.Array) -> list[jax.Array]:
-        return self._apply(params[self.context.name]["params"], images)[1]
+        return self._apply(params[self.context.name], images)[1]
 
-    def _apply(self, average: PyTree, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        variables = {"params": average["params"]["encoder"], "batch_stats": average["statistics"]}
-        return self.encoder.apply(variables, images, train=False)
+    def _apply(self, own: Frozen, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        """z, not yet divided, and the feature maps."""
+        return self.encoder.apply({"params": own.encoder, "batch_stats": own.statistics}, images, train=False)

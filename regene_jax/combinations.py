@@ -8,16 +8,33 @@ uniform weights. (The paper's Theorem 2 takes the law of a mixture for that of a
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-Bank = Mapping[str, Any]
+
+@flax.struct.dataclass
+class Bank:
+    """The latents that are combined, sorted by class; see `build_bank`.
+
+    Attributes:
+        latents: float16 `[N, latent]`.
+        images: int32 `[N]`, the number of the image that each is of.
+        starts: int32 `[classes]`, the first row of each class.
+        counts: int32 `[classes]`, the rows of each class.
+        neighbours: int32 `[N, k]`, rows of the k nearest of the same class, where partners are neighbours; else None.
+    """
+
+    latents: jax.Array
+    images: jax.Array
+    starts: jax.Array
+    counts: jax.Array
+    neighbours: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,19 +74,18 @@ def combine(bank: Bank, weights: Weights, keys: jax.Array, labels: jax.Array) ->
     """One convex combination for each key: latents float32 `[batch, latent]`; sample i depends on key i and label i.
 
     Args:
-        bank: latents float16 `[N, latent]` sorted by class, starts and counts int32 `[classes]`, and, where partners
-            are neighbours, neighbours int32 `[N, k]`: rows of the k nearest of the same class. See `build_bank`.
+        bank: of latents.
         weights: the law of θ; a class needs n members, and k at least n − 1.
         keys: `[batch]`.
         labels: int32 `[batch]`.
     """
-    arrays = jax.tree.map(jnp.asarray, dict(bank))
+    arrays = jax.tree.map(jnp.asarray, bank)
     return jax.vmap(partial(_combination, arrays, weights))(keys, labels)
 
 
 def sources(bank: Bank, weights: Weights, keys: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """What `combine` combines of the same arguments: rows of the bank int32, and θ float32, both `[batch, n]`."""
-    arrays = jax.tree.map(jnp.asarray, dict(bank))
+    arrays = jax.tree.map(jnp.asarray, bank)
     rows, theta = jax.vmap(partial(_members, arrays, weights))(keys, labels)
     return jnp.stack(rows, axis=-1), jnp.stack(theta, axis=-1)
 
@@ -78,7 +94,7 @@ def _combination(bank: Bank, weights: Weights, key: jax.Array, label: jax.Array)
     """z = Σᵢ θᵢ aᵢ, float32 `[latent]`, summed member by member so that a batch's aᵢ never stand side by side."""
     rows, theta = _members(bank, weights, key, label)
     # Rows are not negative, and an unsigned index spares the test for it.
-    members = [bank["latents"][row.astype(jnp.uint32)].astype(jnp.float32) for row in rows]
+    members = [bank.latents[row.astype(jnp.uint32)].astype(jnp.float32) for row in rows]
     terms = [share * member for share, member in zip(theta, members, strict=True)]
     return sum(terms[1:], terms[0])
 
@@ -97,10 +113,10 @@ def _rows(bank: Bank, bits: Sequence[jax.Array], label: jax.Array) -> list[jax.A
     Uniform over ordered n-tuples of the class; with neighbours, the first is uniform in the class and the others are
     uniform over ordered tuples of its k nearest.
     """
-    start, count = bank["starts"][label], bank["counts"][label]
-    if "neighbours" not in bank:
+    start, count = bank.starts[label], bank.counts[label]
+    if bank.neighbours is None:
         return [start + position for position in _distinct(bits, count)]
-    neighbours = bank["neighbours"]
+    neighbours = bank.neighbours
     [anchor] = _distinct(bits[:1], count)
     near = _distinct(bits[1:], jnp.int32(neighbours.shape[1]))
     return [start + anchor, *(neighbours[start + anchor, position] for position in near)]
@@ -126,32 +142,23 @@ def _distinct(bits: Sequence[jax.Array], count: jax.Array) -> list[jax.Array]:
     return positions
 
 
-def build_bank(
-    latents: np.ndarray, labels: np.ndarray, num_classes: int, k: int | None = None
-) -> dict[str, np.ndarray]:
-    """The bank of latents float16 `[N, latent]` with labels int32 `[N]`; see `combine`.
-
-    Its `images` int32 `[N]` say which of the latents given each row is.
+def build_bank(latents: np.ndarray, labels: np.ndarray, num_classes: int, k: int | None = None) -> Bank:
+    """The bank of latents; its `images` say which of the latents given each row is.
 
     Args:
-        latents: in any order.
-        labels: of them.
+        latents: float16 `[N, latent]`, in any order.
+        labels: of them, int32 `[N]`.
         num_classes: of the data set.
         k: neighbours to find for each member, among those of its class, itself left out; None: none.
     """
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels, minlength=num_classes).astype(np.int32)
     starts = (np.cumsum(counts) - counts).astype(np.int32)
-    bank = {"latents": latents[order], "images": order.astype(np.int32), "starts": starts, "counts": counts}
-    if k is not None:
-        bank["neighbours"] = np.concatenate(
-            [
-                start + _nearest(bank["latents"][start : start + count], k)
-                for start, count in zip(starts, counts, strict=True)
-                if count
-            ]
-        )
-    return bank
+    bank = Bank(latents[order], order.astype(np.int32), starts, counts)
+    if k is None:
+        return bank
+    classes = [slice(start, start + count) for start, count in zip(starts, counts, strict=True) if count]
+    return bank.replace(neighbours=np.concatenate([own.start + _nearest(bank.latents[own], k) for own in classes]))
 
 
 def _nearest(latents: np.ndarray, k: int) -> np.ndarray:

@@ -5,25 +5,19 @@ weigh much at first, for outline and texture, and less later; the first weighs t
 """
 
 import dataclasses
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
+import flax
 import jax
-import optax
 from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
+from experiment_jax.config import checks
 from experiment_jax.data import passes
-from experiment_jax.devices import placement as parallel
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Batch, Context, Frozen, Stage, Upstream
-from experiment_jax.networks import losses as reconstruction
-from experiment_jax.networks import optimiser, train_state
+from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
+from experiment_jax.networks import losses
 from experiment_jax.networks.autoencoder import Decoder, check_sides
-from experiment_jax.networks.train_state import TrainState
-
-PyTree = Any
+from experiment_jax.networks.train_state import Descent, TrainState
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
@@ -36,8 +30,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: see `Context`; its model must encode, and provide features where `perceptual` is not (0, 0).
 
     Raises:
-        UserError: no stage before it that encodes, a perceptual loss without features, weights that are not pairs,
-            widths that are not positive, or images whose sides cannot be halved often enough.
+        UserError: no stage before it that encodes, a perceptual loss without features, weights that are not pairs, or
+            images whose sides cannot be halved often enough.
     """
     name, model = context.name, context.model
     if model.encode is None:
@@ -51,59 +45,60 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f'type --config.{name}.perceptual="(0.0,0.0)"'
         )
     check_sides(context.image_shape, config.widths, name)
-    own = Inverse(
-        Decoder(config.widths, context.image_shape, dtype=settings.compute_type(config, name)),
-        optimiser.build(config.optimiser, context.total_steps),
-        config,
-        context,
-    )
-    return Stage(own.init, own.update, own.averaged, own.finish, dict(decode=own.decode), inputs=own.inputs)
+    decoder = Decoder(config.widths, context.image_shape, dtype=checks.compute_type(config, name))
+    return DecoderStage(decoder, Descent.of(config, context), config, context)
 
 
 @dataclasses.dataclass(frozen=True)
-class Inverse:
-    """f_dec, and what does not change in training; for the settings see `stage`."""
+class DecoderStage(Stage):
+    """f_dec. For the settings see `stage`."""
 
     decoder: Decoder
-    descent: optax.GradientTransformation
+    descent: Descent
     config: ConfigDict
     context: Context
 
-    def inputs(self, images: jax.Array, upstream: Upstream) -> Mapping[str, jax.Array]:
-        """Each image beside its latent; as uint8, since the table of them all is kept on the device."""
+    @flax.struct.dataclass
+    class Frozen:
+        """Parameters of f_dec."""
+
+        decoder: PyTree
+
+    def inputs(self, images: jax.Array, upstream: Upstream) -> Batch:
+        """Each image with its latent; as uint8, since the table of them all is kept on the device."""
         return {"latents": self.context.model.encode(upstream, images), "originals": passes.to_uint8(images)}
 
     def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> TrainState:
-        return train_state.create(self.decoder.init(key, batch["latents"])["params"], self.descent)
+        return self.descent.init(self.decoder.init(key, batch["latents"])["params"])
 
     def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         originals, latents = passes.to_float(batch["originals"]), batch["latents"]
-        noise = parallel.draw(jax.random.normal, key, latents.shape, self.context.axis_name)
-        noised = latents + self.config.noise * noise
+        noised = latents + self.config.noise * self.context.axis.draw(jax.random.normal, key, latents.shape)
         weights = self.weights(state.step)
         features = partial(self.context.model.features, upstream) if any(self.config.perceptual) else None
 
         def loss(params, statistics):
             decoded = self.decoder.apply({"params": params}, noised)
-            value, terms = reconstruction.loss(weights, originals, decoded, features)
+            value, terms = losses.reconstruction(weights, originals, decoded, features)
             return value, (statistics, terms)
 
-        return train_state.descend(state, loss, self.descent, self.config.ema_decay, self.context.axis_name)
+        return self.descent.step(state, loss)
 
-    def weights(self, step: jax.Array) -> reconstruction.Weights:
+    def weights(self, step: jax.Array) -> losses.Weights:
         """w₁ of the absolute error, w₂ of 1 − SSIM and w₃ of the perceptual distance, at this step."""
         progress = step / max(self.context.total_steps - 1, 1)
 
         def between(first: float, last: float) -> float | jax.Array:
             return first + (last - first) * progress if first or last else 0.0
 
-        return reconstruction.Weights(self.config.l1, between(*self.config.ssim), between(*self.config.perceptual))
+        return losses.Weights(self.config.l1, between(*self.config.ssim), between(*self.config.perceptual))
 
-    def averaged(self, state: TrainState) -> PyTree:
-        return state.average["params"]
+    def averaged(self, state: TrainState) -> dict[str, PyTree]:
+        return {"decoder": state.average["params"]}
 
-    def finish(self, state: TrainState, view: Any, upstream: Upstream) -> Frozen:
-        return {"params": self.averaged(state)}
+    @property
+    def provides(self):
+        return dict(decode=self.decode)
 
     def decode(self, params: Upstream, latents: jax.Array) -> jax.Array:
-        return self.decoder.apply({"params": params[self.context.name]["params"]}, latents)
+        return self.decoder.apply({"params": params[self.context.name].decoder}, latents)

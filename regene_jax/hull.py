@@ -8,20 +8,19 @@ import dataclasses
 import logging
 import math
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
+from experiment_jax.config import checks
 from experiment_jax.data import passes
 from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Context, Frozen, Model, Samples, Stage, Upstream
-from regene_jax.combinations import Weights, build_bank, combine
+from experiment_jax.method.stage import Context, PyTree, Samples, Stage, Upstream
+from regene_jax.combinations import Bank, Weights, build_bank, combine
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +40,26 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             without labels, or a class with too few members; from `finish` too, if too few are classified as themselves.
     """
     _check(config, context)
-    model, name = context.model, context.name
-    weights = weights_of(config)
-    k = config.k if config.partners == "neighbours" else None
+    return Hull(config, context)
 
-    def finish(state: Any, view: View, upstream: Upstream) -> Frozen:
-        judging = model if config.only_classified else dataclasses.replace(model, classify=None)
-        latents, kept = _encoded(judging, view, jax.device_put(dict(upstream)), name)
-        counts, members = (
-            np.bincount(labels, minlength=context.num_classes) for labels in (view.labels, view.labels[kept])
-        )
+
+@dataclasses.dataclass(frozen=True)
+class Hull(Stage):
+    """The bank of latents and what is drawn from it. For the settings see `stage`."""
+
+    config: ConfigDict
+    context: Context
+
+    @flax.struct.dataclass
+    class Frozen(Bank):
+        """The bank, and how many latents of each class, int32 `[classes]`, were left out of it."""
+
+        left_out: jax.Array | None = None
+
+    def finish(self, state: PyTree, view: View, upstream: Upstream) -> Frozen:
+        name, classes = self.context.name, self.context.num_classes
+        latents, kept = self._encoded(view, dict(upstream))
+        counts, members = (np.bincount(labels, minlength=classes) for labels in (view.labels, view.labels[kept]))
         left_out = (counts - members).astype(np.int32)
         log.info("%s: %d of %d latents left out, not classified as their label", name, left_out.sum(), len(view))
         for label in np.flatnonzero((counts > 0) & (members == 0)):
@@ -59,35 +68,39 @@ def stage(config: ConfigDict, context: Context) -> Stage:
                 f"classifier for longer, as in --config.classifier.epochs=20, in another --workdir, or combine all "
                 f"latents: --config.{name}.only_classified=False"
             )
-        _check_members(config, name, members)
-        bank = build_bank(latents[kept], view.labels[kept], context.num_classes, k)
-        images = np.flatnonzero(kept).astype(np.int32)[bank["images"]]  # among all of the view's
-        return {"left_out": left_out, **bank, "images": images}
+        _check_members(self.config, name, members)
+        k = self.config.k if self.config.partners == "neighbours" else None
+        bank = build_bank(latents[kept], view.labels[kept], classes, k)
+        images = np.flatnonzero(kept).astype(np.int32)[bank.images]  # among all of the view's
+        return self.Frozen(bank.latents, images, bank.starts, bank.counts, bank.neighbours, left_out)
 
-    def sample(params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
-        latents = combine(params[name], weights, keys, condition)
-        return Samples.untested(model.decode(params, latents), latents)
+    def _encoded(self, view: View, upstream: Upstream) -> tuple[np.ndarray, np.ndarray]:
+        """Latents float16 `[N, latent]` of a view, and bool `[N]`: which the head classifies as their label."""
+        model = self.context.model
+        encode = lambda params, images: model.encode(params, images).astype(jnp.float16)  # noqa: E731
+        latents = passes.over_images(encode, upstream, view.images)
+        if not np.isfinite(latents).all():
+            raise UserError(
+                f"{self.context.name}: latents exceed 65504, what float16 holds; train the encoder with a lower "
+                f"learning rate"
+            )
+        if model.classify is None or not self.config.only_classified:
+            return latents, np.ones(len(view), bool)
+        classify = jax.jit(lambda z: jnp.argmax(model.classify(upstream, z.astype(jnp.float32)), axis=-1))
+        return latents, passes.over(classify, latents, batch_size=passes.PASS) == view.labels
 
-    return Stage.untrained(finish, dict(sample=sample, nfe=1))  # one pass of the decoder
+    @property
+    def provides(self):
+        return dict(sample=self.sample, nfe=1)  # one pass of the decoder
+
+    def sample(self, params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
+        latents = combine(params[self.context.name], weights_of(self.config), keys, condition)
+        return Samples.untested(self.context.model.decode(params, latents), latents)
 
 
 def weights_of(config: ConfigDict) -> Weights:
     """The law of the weights that a hull's section describes."""
     return Weights(config.n, config.weights, tuple(config.ratio), config.alpha)
-
-
-def _encoded(model: Model, view: View, upstream: Upstream, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Latents float16 `[N, latent]` of a view, and bool `[N]`: which of them the head classifies as their label."""
-    encode = jax.jit(lambda params, images: model.encode(params, passes.to_float(images)).astype(jnp.float16))
-    latents = passes.over(partial(encode, upstream), view.images, batch_size=500)
-    if not np.isfinite(latents).all():
-        raise UserError(
-            f"{name}: latents exceed 65504, what float16 holds; train the encoder with a lower learning rate"
-        )
-    if model.classify is None:
-        return latents, np.ones(len(view), bool)
-    classify = jax.jit(lambda params, z: jnp.argmax(model.classify(params, z.astype(jnp.float32)), axis=-1))
-    return latents, passes.over(partial(classify, upstream), latents, batch_size=500) == view.labels
 
 
 def _check(config: ConfigDict, context: Context) -> None:
@@ -100,7 +113,7 @@ def _check(config: ConfigDict, context: Context) -> None:
     if n < 2:
         raise UserError(f"{name}.n={n}: a combination has two members or more; type --config.{name}.n=2")
     for setting, known in (("weights", ("uniform", "ratio", "dirichlet")), ("partners", ("random", "neighbours"))):
-        settings.check_choice(config, name, setting, known)
+        checks.choice(config, name, setting, known)
     if config.weights == "ratio" and not _is_convex(config.ratio, n):
         example = str((*[round(1 / n, 2)] * (n - 1), round(1 - (n - 1) * round(1 / n, 2), 2))).replace(" ", "")
         raise UserError(
@@ -111,8 +124,7 @@ def _check(config: ConfigDict, context: Context) -> None:
         raise UserError(f"{name}.alpha={config.alpha}: must be positive and finite; type --config.{name}.alpha=1.0")
     if config.partners == "neighbours" and config.k < n - 1:
         raise UserError(f"{name}.k={config.k}: n={n} needs {n - 1} neighbours; type --config.{name}.k={n - 1}")
-    if context.class_counts is not None:
-        _check_members(config, name, context.class_counts)
+    _check_members(config, name, context.class_counts)
 
 
 def _is_convex(ratio: Sequence[float], n: int) -> bool:

@@ -17,9 +17,9 @@ SMOKE = {
     "evaluation.protocol": "test_100",
 }
 
-# The paper's figures, for `eval.py --evidence`; see `regene_jax.evidence`.
-EVIDENCE = tuple(
-    f"regene_jax.evidence:{name}" for name in ("accuracies", "combinations", "closest", "mixing", "latent_spaces")
+# The paper's figures, for `eval.py --figures`; see `regene_jax.figures`.
+FIGURES = tuple(
+    f"regene_jax.figures:{name}" for name in ("accuracies", "combinations", "closest", "mixing", "latent_spaces")
 )
 
 # Perceptual features of VGG-16 in place of the classifier's own; needs --config.vgg16.weights=PATH.
@@ -30,8 +30,8 @@ def experiment(dataset: str) -> ConfigDict:
     """The part of a config that all of ReGene's recipes share; the recipe adds the four sections and the judge."""
     config = sections.experiment("regene", dataset, stages=("classifier", "decoder", "hull", "acceptance"))
     config.data.validation = 2000  # the thresholds of `acceptance` are measured on them
-    config.evaluation.evidence = EVIDENCE
-    config.evaluation.autoencoder = ""  # a run whose latents figure 3 sets beside the classifier's
+    config.evaluation.figures = FIGURES
+    config.evaluation.autoencoder = ""  # a run whose latents figure 3 compares with the classifier's
     return config
 
 

@@ -4,10 +4,13 @@ The choice of Johnson et al. 2016 and of the ReGene paper. The file is not part 
 path is a setting. Without it the decoder compares images in the trained classifier's own layers.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -16,7 +19,7 @@ from ml_collections import ConfigDict
 from safetensors import SafetensorError, safe_open
 
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Context, Stage, Upstream
+from experiment_jax.method.stage import Context, PyTree, Stage, Upstream
 
 # Convolutions of each block, as (index among the layers of the file, channels in, channels out).
 BLOCKS = (
@@ -43,20 +46,43 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         raise UserError(
             f"{context.name}: images of {context.image_shape} are too small for VGG-16; leave the stage out"
         )
-    # A finished stage has its weights in the run directory: whoever loads it needs no file.
-    read = functools.cache(lambda: load(config.weights, f"{context.name}.weights"))
+    return VGG16(config, context)
 
-    def provided(params: Upstream, images: jax.Array) -> list[jax.Array]:
-        return features(params[context.name]["params"], images)
 
-    return Stage(
-        init=lambda key, batch, upstream: {},
-        update=None,
-        averaged=lambda state: shapes(),
-        finish=lambda state, view, upstream: {"params": read()},
-        provides=dict(features=provided),
-        check=read,
-    )
+@dataclasses.dataclass(frozen=True)
+class VGG16(Stage):
+    """The convolutions. A finished stage has its weights in the run directory: whoever loads it needs no file."""
+
+    config: ConfigDict
+    context: Context
+
+    @flax.struct.dataclass
+    class Frozen:
+        """Kernels and biases, see `load`."""
+
+        weights: PyTree
+
+    @functools.cached_property
+    def read(self) -> dict[str, np.ndarray]:
+        """The weights in the file that the config names."""
+        return load(self.config.weights, f"{self.context.name}.weights")
+
+    def check(self) -> None:
+        _ = self.read
+
+    def averaged(self, state: PyTree) -> dict[str, PyTree]:
+        """Shapes only: they are compared with those of a stage that is taken from another run."""
+        return {"weights": shapes()}
+
+    def finish(self, state: PyTree, view: Any, upstream: Upstream) -> Frozen:
+        return self.Frozen(self.read)
+
+    @property
+    def provides(self):
+        return dict(features=self.features)
+
+    def features(self, params: Upstream, images: jax.Array) -> list[jax.Array]:
+        return features(params[self.context.name].weights, images)
 
 
 def shapes() -> dict[str, jax.ShapeDtypeStruct]:

@@ -19,13 +19,14 @@ os.environ.update(
     JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
     JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES="none",
     JAX_PLATFORMS="cpu",
+    OMP_NUM_THREADS="1",  # of NumPy and scikit-learn, whose threads wait for each other in a loop
     XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip(),
 )
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
-from experiment_jax import load_config  # noqa: E402
+from experiment_jax import UserError, load_config  # noqa: E402
 
 PROJECT = Path(__file__).resolve().parent.parent
 DATA = PROJECT / "tests" / "data"
@@ -45,7 +46,7 @@ TINY = {
     "matching.width": 8,
     "matching.depth": 1,
     "matching.noise_size": 2,
-    "matching.max_iterations": 20,
+    "matching.sinkhorn.max_iterations": 20,
     "matching.log_steps": 1,
     "matching.checkpoint_steps": 2,
 }
@@ -67,6 +68,19 @@ def tiny_fixture():
 def one():
     """One device, as a list."""
     return jax.devices()[:1]
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """`refused(call, *arguments)` -> the one line of the UserError that the call raises."""
+
+    def attempt(call, *arguments, **own):
+        with pytest.raises(UserError) as error:
+            call(*arguments, **own)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    return attempt
 
 
 @pytest.fixture

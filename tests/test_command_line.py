@@ -1,5 +1,6 @@
 """The two entry scripts: what they print, what they write, and what they refuse in one line."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiment_jax import UserError, load_config, load_run, train
-from experiment_jax.config.command_line import split_overrides
-from experiment_jax.data import split as data
+from experiment_jax import load_config, load_run, train
+from experiment_jax.config.load import override, split_overrides
+from experiment_jax.data import load as data
 
 PROJECT = Path(__file__).resolve().parent.parent
 DIGITS = "configs/lsdm_digits.py"
@@ -123,16 +124,20 @@ def test_sampling_in_parts_gives_the_same_samples(finished):
     run = load_run(finished[1])
     labels = np.arange(23, dtype=np.int32) % 10
     whole = run.sample(labels)
-    with run.config.unlocked():
-        run.config.evaluation.batch_size = 5
-    parts = load_run(finished[1])
-    object.__setattr__(parts, "config", run.config)
+    config = run.config.copy_and_resolve_references()
+    with config.unlocked():
+        config.evaluation.batch_size = 5
+    parts = dataclasses.replace(run, config=config)
     np.testing.assert_allclose(parts.sample(labels).latents, whole.latents, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("*.py")), ids=lambda path: path.stem)
 def test_the_smoke_variant_of_every_shipped_config_trains(path, one, tmp_path, request, monkeypatch):
+    # Thin networks, and of larger sets a part: it is the config's stages that are tested, and compiling the networks at
+    # their own widths and passing over everything would take minutes.
     config = load_config(f"{path}:smoke")
+    widths = {f"{stage}.widths": len(config[stage].widths) for stage in config.stages if "widths" in config[stage]}
+    config = load_config(f"{path}:smoke", {key: (4,) * levels for key, levels in widths.items()})
     name = config.data.name
     if name != "digits":
         root = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
@@ -144,12 +149,7 @@ def test_the_smoke_variant_of_every_shipped_config_trains(path, one, tmp_path, r
             whole, names = read(section, split)
             return whole.take(np.arange(min(len(whole), 3000))), names
 
-        # A part of the set and thin networks: it is the config's stages that are tested, and compiling the networks at
-        # their own widths and passing over everything would take minutes.
         monkeypatch.setattr(data, "read", first)
-        sections = {stage: config[stage] for stage in config.stages}
-        thin = {f"{stage}.widths": (4,) * len(each.widths) for stage, each in sections.items() if "widths" in each}
-        config = load_config(f"{path}:smoke", thin)
     if path.stem == "lsdm_digits":
         workdir = request.getfixturevalue("smoke")  # which train.py has trained already
     else:
@@ -160,11 +160,10 @@ def test_the_smoke_variant_of_every_shipped_config_trains(path, one, tmp_path, r
     assert run.step == config[config.stages[-1]].steps
 
 
-def test_overrides_take_an_equals_sign_or_a_space():
+def test_overrides_take_an_equals_sign_or_a_space(refused):
     arguments = ["--config", "x.py", "--config.a.b=1", "--workdir", "d", "--config.c", "2=3"]
     assert split_overrides(arguments) == (["--config", "x.py", "--workdir", "d"], {"a.b": "1", "c": "2=3"})
-    with pytest.raises(UserError, match="needs a value"):
-        split_overrides(["--config.a.b"])
+    assert "needs a value" in refused(split_overrides, ["--config.a.b"])
 
 
 @pytest.fixture(scope="module")
@@ -197,19 +196,32 @@ BAD_CONFIG = {
     "sides": (["--config.representation.widths=(4,4,4,4)"], "8x8 images cannot be halved 4 times"),
     "strata": (["--config.matching.batch_size=16"], "10 classes cannot share it"),
     "no sampling steps": (
-        ["--config.matching.matcher=score", "--config.matching.sampling_steps=0"],
-        "matching.sampling_steps=0: give 1 or more",
+        ["--config.matching.matcher=score", "--config.matching.score.sampling_steps=0"],
+        "matching.score.sampling_steps=0: give 1 or more",
     ),
-    "epsilon": (["--config.matching.matcher=flow", "--config.matching.epsilon=0"], "matching.epsilon=0.0: give a pos"),
+    "epsilon": (
+        ["--config.matching.matcher=flow", "--config.matching.flow.epsilon=0"],
+        "matching.flow.epsilon=0.0: give a pos",
+    ),
     "devices": (["--config.representation.batch_size=12"], "8 devices cannot share it"),
     "view": (["--config.matching.view=all"], "type --config.matching.view=paired"),
-    "build": (["--config.matching.build=os:system"], "name a factory as package.module:function"),
+    "build": (["--config.matching.build=os:system"], "matching.build=os:system: give package.module:function"),
     "stages": (["--config.stages=('matching',)"], "needs a stage before it that encodes and decodes"),
     "no such stage": (["--config.stages=('data',)"], "no section for a stage data"),
     "optimiser": (["--config.matching.optimiser.name=adamant"], "choose adam"),
+    "optimiser of the critic": (
+        ["--config.matching.matcher=critic", "--config.matching.critic.optimiser.schedule=stepwise"],
+        "choose cosine or constant",
+    ),
     "kind": (["--config.representation.kind=vqvae"], "choose one of autoencoder, vae, wae, rae, identity"),
-    "weight": (["--config.representation.kind=vae", "--config.representation.kl=-1"], "kl=-1.0: give 0 or more"),
-    "components": (["--config.matching.matcher=gmm", "--config.matching.components=0"], "components=0: give 1 or more"),
+    "weight": (
+        ["--config.representation.kind=vae", "--config.representation.vae.kl=-1"],
+        "vae.kl=-1.0: give 0 or more",
+    ),
+    "components": (
+        ["--config.matching.matcher=gmm", "--config.matching.gmm.components=0"],
+        "gmm.components=0: give 1 or more",
+    ),
     "nothing to train": (["--config.matching.matcher=prior"], "type --config.matching.steps=0"),
     "pixels": (["--config.representation.kind=identity"], "type --config.representation.steps=0"),
     "seed": (["--config.seed=-1"], "seed=-1"),
@@ -229,6 +241,35 @@ def test_train_refuses_in_one_line_and_touches_nothing(case, script, corrupt, tm
     assert (status, output) == (2, "")
     assert len(error.splitlines()) == 1 and error.startswith("train.py: ") and reason in error
     assert not workdir.exists()
+
+
+STAGES = {  # of every kind that is trained
+    "representation": DIGITS, "matching": DIGITS, "regression": "configs/lsdm_sr_digits.py",
+    "classifier": "configs/regene_digits.py", "decoder": "configs/regene_digits.py",
+    "perceptual": "configs/study_unpaired.py:digits", "labeller": "configs/study_unpaired.py:digits",
+}  # fmt: skip
+
+
+LATE = [
+    *((stage, "optimiser.name", "adamant", "choose adam or sgd") for stage in STAGES),
+    *((stage, "optimiser.schedule", "stepwise", "choose cosine or constant") for stage in STAGES),
+    *(
+        (stage, "compute", "float16", "compute=float16: choose one of float32, bfloat16")
+        for stage in ("representation", "classifier", "decoder", "perceptual")
+    ),
+]
+
+
+@pytest.mark.parametrize(("stage", "key", "value", "reason"), LATE)
+def test_what_only_training_a_stage_reads_is_refused_before_anything_is_written(
+    stage, key, value, reason, tmp_path, one, refused
+):
+    config = load_config(STAGES[stage])
+    with config.unlocked():
+        config.stages = tuple({**dict.fromkeys(config.stages), stage: None})
+    override(config, {f"{stage}.{key}": value})
+    assert reason in refused(train, config, tmp_path / "run", one)
+    assert not (tmp_path / "run").exists()
 
 
 def test_train_refuses_a_misfit_and_the_directory_of_another_config(script, finished, tmp_path, tree):
@@ -259,7 +300,7 @@ def test_train_refuses_unknown_configs(spec, reason, script, tmp_path):
     ("arguments", "reason"),
     [
         (["--config", "configs/judge_digits.py", "--sweep"], "defines no sweep()"),
-        (["--config", DIGITS, "--sweep", "--config.matching.epsilon=1"], "the sweep sets it itself"),
+        (["--config", DIGITS, "--sweep", "--config.matching.sinkhorn.epsilon=1"], "the sweep sets it itself"),
         (["--config", SMOKE, *SHARED, "--seeds", "2", "--sweep_index", "2"], "the members are numbered from 0 to 1"),
         (["--config", DIGITS, "--seeds", "0"], "0 is not a positive number"),
         (["--config", DIGITS, "--sweep", "--sweep_together"], "differ in matching.matcher (sinkhorn, flow)"),
@@ -279,7 +320,7 @@ def test_a_list_of_members_is_printed_and_nothing_is_written(script, tmp_path):
     lines = output.splitlines()
     assert status == 0 and len(lines) > 1 and not (tmp_path / "sweep").exists()
     assert lines[1].startswith("python ") and "train.py --config configs/lsdm_digits.py --workdir " in lines[1]
-    assert " --sweep_index 1  # sinkhorn-1: matching.matcher=sinkhorn matching.epsilon=1.0" in lines[1]
+    assert " --sweep_index 1  # sinkhorn-1: matching.matcher=sinkhorn matching.sinkhorn.epsilon=1.0" in lines[1]
 
 
 @pytest.mark.parametrize(
@@ -316,11 +357,11 @@ def test_eval_refuses_in_one_line_and_touches_nothing(arguments, reason, script,
 
 FLAGS = {  # every flag of eval.py, with a value that it takes
     "workdir": ["{run}"], "step": ["0"], "num_samples": ["7"], "protocol": ["test_40"], "cas": [],
-    "evidence": ["a:b"], "bound": [], "save_samples": ["7"], "sweep": [], "by": ["fd_gen"],
+    "figures": ["a:b"], "bound": [], "save_samples": ["7"], "sweep": [], "by": ["fd_gen"],
     "input": ["low.png"], "output": ["high.png"], "images": ["x.npz"], "config": [DIGITS],
 }  # fmt: skip
 TAKEN = {  # by what a person asks for: the flags that ask for it, and those that may stand beside them
-    "run": (["workdir"], ["step", "num_samples", "protocol", "cas", "evidence", "bound", "save_samples"]),
+    "run": (["workdir"], ["step", "num_samples", "protocol", "cas", "figures", "bound", "save_samples"]),
     "sweep": (["workdir", "sweep"], ["by", "num_samples", "protocol", "cas"]),
     "images": (["images", "config"], ["protocol"]),
     "enlarge": (["workdir", "input", "output"], ["step"]),
@@ -367,6 +408,27 @@ def test_a_damaged_config_is_one_line(script, finished, tmp_path):
     for name, arguments in (("eval.py", []), ("train.py", ["--config", SMOKE])):
         status, _, error = script(name, *arguments, "--workdir", workdir)
         assert (status, len(error.splitlines())) == (2, 1) and "is damaged" in error
+
+
+@pytest.mark.parametrize("written", [None, 1, 3])
+def test_a_config_of_another_format_is_refused_in_one_line_and_the_run_is_left_alone(
+    written, script, finished, tmp_path, tree
+):
+    workdir = Path(shutil.copytree(finished[1], tmp_path / "run"))
+    path = workdir / "config.json"
+    content = json.loads(path.read_text())
+    assert content.pop("format") == 2
+    path.write_text(json.dumps(content if written is None else {**content, "format": written}))
+    before = tree(workdir)
+    for name, arguments in (("eval.py", []), ("train.py", ["--config", SMOKE])):
+        status, output, error = script(name, *arguments, "--workdir", workdir)
+        assert (status, output, len(error.splitlines())) == (2, "", 1) and error.startswith(f"{name}: {path}: ")
+        assert "is of a format that this version does not read; it reads format 2" in error
+        assert "train again in another --workdir" in error
+    taking = f"--config.representation.from_run={workdir}"
+    status, _, error = script("train.py", "--config", SMOKE, *SHARED, "--workdir", tmp_path / "other", taking)
+    assert (status, len(error.splitlines())) == (2, 1) and "it reads format 2" in error
+    assert tree(workdir) == before and not (tmp_path / "other").exists()
 
 
 def test_the_one_line_is_all_that_a_process_writes(tmp_path):

@@ -1,5 +1,6 @@
 """Durations carry their unit in the key: `steps=100`, `log_epochs=1.0`, `warmup_percent=2.0`."""
 
+import dataclasses
 import math
 from fractions import Fraction
 
@@ -61,3 +62,46 @@ def to_steps(
     }
     # The decimal number that was typed, not the binary one nearest to it: 1.1 · 100 exceeds 110 in floats.
     return math.ceil(Fraction(str(value)) * per_unit[key.rpartition("_")[2]])
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """A stage's durations in whole steps.
+
+    Attributes:
+        total: the length of training.
+        log: steps between two rows.
+        checkpoint: steps between two checkpoints.
+        dispatch: steps in one call of the compiled program; divides the others.
+    """
+
+    total: int
+    log: int
+    checkpoint: int
+    dispatch: int
+
+
+def schedule(section: ConfigDict, num_examples: int) -> Schedule:
+    """The schedule of a stage's section; `log` and `checkpoint` are rounded up to whole dispatches.
+
+    Raises:
+        UserError: an empty batch, a missing or doubled duration, a length that is not a multiple of
+            `steps_per_dispatch`, or a `profile` that is not two steps that begin a dispatch.
+    """
+    if section.batch_size < 1:
+        raise UserError(
+            f"batch_size={section.batch_size}: a batch holds at least one example; type batch_size=1 or more"
+        )
+    sizes = dict(batch_size=section.batch_size, num_examples=num_examples)
+    total = to_steps(section, **sizes)
+    each = section.steps_per_dispatch
+    if each < 1 or total % each:
+        raise UserError(f"steps_per_dispatch={each}: must divide the {total} steps; type steps_per_dispatch=1")
+    log, checkpoint = (
+        max(math.ceil(to_steps(section, name, total=total, **sizes) / each), 1) * each for name in ("log", "checkpoint")
+    )
+    if len(section.profile) != 2:
+        raise UserError(f"profile={section.profile}: give the first step and the one after the last, as in (100,110)")
+    if any(step % each for step in section.profile):
+        raise UserError(f"profile={section.profile}: give multiples of steps_per_dispatch={each}, as in (0,{each})")
+    return Schedule(total, log, checkpoint, each)

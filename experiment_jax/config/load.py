@@ -2,28 +2,24 @@
 
 A config file defines `get_config()` and, where it has any, `VARIANTS`: named dictionaries of overrides, such as
 `{"smoke": {"matching.steps": 2}}`. `configs/NAME.py:smoke` takes one of them; overrides on the command line come last.
-It may also define `sweep()`, the members of a sweep: see `experiment_jax.sweep`.
+It may also define `sweep()`, the members of a sweep: see `experiment_jax.sweep.members`.
 """
 
 import ast
 import difflib
-import importlib
 import inspect
-import json
-import math
 import runpy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ml_collections import ConfigDict
 
 from experiment_jax.config import durations
-from experiment_jax.config.sections import Optional
+from experiment_jax.config.types import flat, optional_settings
 from experiment_jax.errors import UserError
 
-PACKAGES = ("experiment_jax", "lsdm_jax", "regene_jax")
-OPTIONAL = "may_be_none"  # beside the sections of config.json
+OVERRIDE = "--config."  # of the command line
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -49,8 +45,26 @@ def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
     return config.lock()
 
 
+def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Arguments without `--config.key=value` (or `--config.key value`), and those as {key: value}."""
+    rest, overrides = [], {}
+    queue = list(arguments)
+    while queue:
+        argument = queue.pop(0)
+        if not argument.startswith(OVERRIDE):
+            rest.append(argument)
+            continue
+        key, equals, value = argument.removeprefix(OVERRIDE).partition("=")
+        if not equals:
+            if not queue:
+                raise UserError(f"{argument}: needs a value; type {argument}=VALUE")
+            value = queue.pop(0)
+        overrides[key] = value
+    return rest, overrides
+
+
 def sweep(spec: str) -> list[Any]:
-    """What `sweep()` of the config file yields, or `sweep(variant)`; see `experiment_jax.sweep`.
+    """What `sweep()` of the config file yields, or `sweep(variant)`; see `experiment_jax.sweep.members`.
 
     Raises:
         UserError: no such file, or one without a sweep.
@@ -109,7 +123,7 @@ def _find(config: ConfigDict, key: str) -> tuple[ConfigDict, str]:
 def _typed(value: Any, section: ConfigDict, name: str) -> Any:
     """`value` as a value of the setting: text is read, other values are checked where ConfigDict is lenient."""
     kind, current = section.get_type(name), section[name]
-    optional = name in _optional(section)
+    optional = name in optional_settings(section)
     if isinstance(value, str) and (kind is not str or (optional and value == "None")):
         value = _read(value, kind)
     if value is None and not optional:
@@ -124,12 +138,6 @@ def _typed(value: Any, section: ConfigDict, name: str) -> Any:
             _reject(value)
         return tuple(value)
     return value
-
-
-def _optional(section: ConfigDict) -> dict[str, Optional]:
-    """The settings of a section that may be None; not those of the sections in it."""
-    fields = section.items(preserve_field_references=True)
-    return {name: field for name, field in fields if isinstance(field, Optional)}
 
 
 def _read(text: str, kind: type) -> Any:
@@ -147,77 +155,3 @@ def _reject(value: Any) -> NoReturn:
 def _example(section: ConfigDict, name: str) -> Any:
     examples = {int: 1, float: 0.1, bool: True, str: "text"}
     return section[name] if section[name] is not None else examples[section.get_type(name)]
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{dotted key: value} of a nested config; lists and tuples are the same thing."""
-    rows = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping | ConfigDict):
-            rows |= flat(value, f"{prefix}{key}.")
-        else:
-            rows[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return rows
-
-
-def to_json(config: ConfigDict) -> str:
-    """The config as JSON text, which `from_json` reads back; JSON has no infinity, so that is the text "inf".
-
-    Under OPTIONAL stands the type of each setting that may be None, by dotted key.
-    """
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(inner) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(inner) for inner in value]
-        return str(value) if isinstance(value, float) and math.isinf(value) else value
-
-    content = {**plain(config.to_dict()), OPTIONAL: _optional_types(config)}
-    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
-
-
-def _optional_types(config: ConfigDict, prefix: str = "") -> dict[str, str]:
-    found = {prefix + name: field.get_type().__name__ for name, field in _optional(config).items()}
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            found |= _optional_types(value, f"{prefix}{key}.")
-    return found
-
-
-def from_json(text: str) -> ConfigDict:
-    """A locked config out of a run directory's config.json; the same settings may be None as in what was written."""
-    content = json.loads(text)
-    optional = content.pop(OPTIONAL, {})
-    kinds = {kind.__name__: kind for kind in (bool, int, float, str, tuple)}
-
-    def typed(value: Any, key: str = "") -> Any:
-        if isinstance(value, dict):
-            return {name: typed(inner, f"{key}.{name}" if key else name) for name, inner in value.items()}
-        if key in optional:
-            kind = kinds[optional[key]]
-            return Optional(None if value is None else kind(value), field_type=kind)
-        if isinstance(value, list):
-            return tuple(typed(inner) for inner in value)
-        return float(value) if value in ("inf", "-inf") else value
-
-    return ConfigDict(typed(content)).lock()
-
-
-def resolve(build: str) -> Callable[..., Any]:
-    """The function that "package.module:function" names, among the project's own packages.
-
-    Raises:
-        UserError: another package, or no such module or function.
-    """
-    module, _, name = build.partition(":")
-    if module.split(".")[0] not in PACKAGES or not name:
-        raise UserError(f"build={build}: name a factory as package.module:function, the package one of {PACKAGES}")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        if not module.startswith(str(error.name)):
-            raise  # the module is there and something that it imports is not: not a typing mistake
-        raise UserError(f"build={build}: there is no module {module}") from None
-    except AttributeError:
-        raise UserError(f"build={build}: {module} has no {name}") from None

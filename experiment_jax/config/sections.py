@@ -3,22 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
 from experiment_jax.config import durations
-
-
-class Optional(config_dict.FieldReference):
-    """A setting that may be None; the others may not."""
-
-
-def optional(kind: type) -> Optional:
-    """A setting of type `kind` that starts as None."""
-    return Optional(None, field_type=kind)
+from experiment_jax.config.types import optional
 
 
 def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict:
-    """The part that every config has; the recipe adds one section a stage and fills in what differs."""
+    """What every config has. A recipe adds a section for each stage and changes what differs."""
     return ConfigDict(
         dict(
             method=method,
@@ -29,18 +21,19 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
                 size=optional(int),  # side that images are resized to, after the crop
                 paired=optional(int),  # images whose label may be used, balanced over classes; None: all
                 unpaired=optional(int),  # images kept of those whose label may not be used; None: all
-                validation=0,  # images cut from train, balanced over classes, to watch the training by; never test
+                validation=0,  # images held out of train for validation, balanced over classes
                 flips=False,  # mirror training images left to right, half of the time
                 label=optional(str),  # the feature that is the class, as in attributes/Smiling; None: label
-                resident="auto",  # "true": images in memory; "false": read when needed; "auto": by whether they are few
+                resident="auto",  # images in memory: "true", "false" (read when needed), or "auto" (up to 2 GB)
             ),
             stages=stages,
-            parallel="jit",  # over several devices: "jit", or "pmap" on those of one process; the same numbers
-            judge="",  # config of the neutral classifier that evaluation trusts
-            witnesses=(),  # configs of further classifiers, which evaluation asks for accuracies only
+            parallel="jit",  # how several devices are used: "jit", or "pmap" (one process); results are the same
+            judge="",  # config of the judge, the neutral classifier that measures samples
+            witnesses=(),  # configs of further classifiers, used for accuracies only
             evaluation=dict(
                 protocol="test_10k",  # compare 10,000 samples with the test images; "train_50k": 50,000 with train's
                 batch_size=500,
+                figures=(),  # functions "package.module:name" for `eval.py --figures`
             ),
         )
     )

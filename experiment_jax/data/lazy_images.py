@@ -1,9 +1,8 @@
-"""Images that do not fit into memory: an array of them that is read where it is asked for, and reading ahead.
+"""Images that do not fit into memory: an array-like object that reads from disk, and reading ahead.
 
-Whatever a file of this project does with an array of images, indexing, passes, digests, it does with `Images` too, at
-the price of reading them again. What is read ahead is read by threads, not by processes: decoding and resizing leave
-Python's lock to others, an image that a process reads would have to be copied, and processes must not be forked once
-JAX has started threads of its own.
+`Images` can be indexed, passed over and digested like an array of images; each access reads from disk. Reading ahead
+uses threads, not processes: decoding and resizing release Python's lock, images need not be copied between processes,
+and a process must not be forked once JAX has started threads.
 """
 
 import os
@@ -16,11 +15,11 @@ import numpy as np
 
 CHUNK = 512  # images of a pass that one thread reads at a time
 THREADS = min(os.cpu_count() or 1, 16)
-AHEAD = 2  # batches that are on their way to the devices, besides the one that is computed
+AHEAD = 2  # batches that are sent to the devices before they are needed
 
 
 class Images:
-    """Images uint8 `[N, height, width, channels]`, on disk: a read-only stand-in for the array of them."""
+    """Images uint8 `[N, height, width, channels]` on disk, read-only, with the interface of an array."""
 
     dtype = np.dtype(np.uint8)
     ndim = 4
@@ -65,7 +64,7 @@ class Images:
 
 
 def slices(array: Any, size: int) -> Iterator[Any]:
-    """array[:size], array[size : 2 · size], … of any array; of `Images` the next are read ahead."""
+    """array[:size], array[size : 2 · size], …, of any array; for `Images` the next slices are read ahead."""
     parts = range(0, len(array), size)
     if isinstance(array, Images):
         return ahead(lambda start: array[start : start + size], parts)
@@ -79,7 +78,7 @@ def ahead(read: Callable[[int], Any], numbers: range) -> Iterator[Any]:
 
 
 class Feed:
-    """What each dispatch of a training reads, put on the devices while the dispatch before it is computed."""
+    """The rows of each dispatch, sent to the devices while the dispatch before it is being computed."""
 
     def __init__(self, read: Callable[[int], Any], put: Callable[[Any], Any], total: int, stride: int) -> None:
         """

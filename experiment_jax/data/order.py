@@ -21,7 +21,7 @@ class Order:
             size: number of examples, at least one.
             batch_size: over all devices.
             num_classes: the number of classes of a stratified batch; None: not stratified.
-            seed: of the run and stage.
+            seed: of the run. Two stages with the same view and classes see the same permutations.
         """
         if num_classes is None:
             self._lines = {0: np.arange(size)}

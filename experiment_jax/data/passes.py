@@ -10,6 +10,7 @@ import numpy as np
 from experiment_jax.data.lazy_images import slices
 
 PyTree = Any
+PASS = 500  # images a call in a pass over a whole view
 
 
 def to_float(images: jax.Array) -> jax.Array:
@@ -48,3 +49,10 @@ def _pad(rows: Any, size: int) -> Any:
     if not missing:
         return rows
     return jnp.concatenate([rows, jnp.repeat(rows[:1], missing, axis=0)])
+
+
+def over_images(function: Callable[[PyTree, jax.Array], PyTree], params: PyTree, images: Any) -> PyTree:
+    """`function(params, images in [-1, 1])`, compiled, over all of a view's images uint8 `[N, …]`: leaves `[N, …]`."""
+    compiled = jax.jit(lambda params, batch: function(params, to_float(batch)))
+    params = jax.device_put(params)
+    return over(lambda batch: compiled(params, batch), images, batch_size=PASS)

@@ -1,10 +1,10 @@
 """The semi-supervised split of a data set, and the views that stages train on.
 
-`load` returns images uint8 `[N, height, width, channels]` and labels int32 `[N]`. What a stage may see of them is a
+Images are uint8 `[N, height, width, channels]` and labels int32 `[N]`. What a stage may see of them is a
 `View`: "all" holds images and no label, "paired" holds the images whose label may be used, and those labels,
 "validation" the images cut from train and their labels. The label of an unpaired image is overwritten with -1 as soon
 as the split is made, so nothing downstream can read it. A view that is called as one of several joined sets holds the
-images of that set and no label. How sets are read: `sources`.
+images of that set and no label. How sets are read: `data.load`.
 """
 
 import dataclasses
@@ -13,10 +13,23 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.data.lazy_images import Images
-from experiment_jax.data.sources import Split, choose, members, read
 from experiment_jax.errors import UserError
 
 UNPAIRED = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images uint8 `[N, height, width, channels]` and labels int32 `[N]`; -1 stands for a label that is not given."""
+
+    images: np.ndarray | Images
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: np.ndarray) -> "Split":
+        return Split(self.images.take(index, axis=0), self.labels[index])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,23 +77,25 @@ class View:
         return len(self.images)
 
 
-def load(config: ConfigDict, seed: int) -> Dataset:
-    """Train and validation of a data set; never opens the test split.
+def divide(train: Split, class_names: tuple[str, ...], config: ConfigDict, seed: int, joined: bool = False) -> Dataset:
+    """The data set that a config's data section makes of a train split.
 
     Args:
+        train: all images that the set calls train, with all labels.
+        class_names: in the order of the labels.
         config: the data section.
         seed: chooses the validation images and the paired ones.
+        joined: whether each class is a set of its own, see `Dataset.sources`.
 
     Raises:
-        UserError: a missing or unreadable set, or a split that the set is too small for.
+        UserError: a split that the set is too small for.
     """
-    train, class_names = read(config, "train")
     classes = len(class_names)
     held_out = _balanced(train.labels, config.validation, classes, seed, "data.validation", leave=1)
     rest = np.setdiff1d(np.arange(len(train)), held_out)
     validation, train = train.take(held_out), train.take(rest)
     validation = Split(np.asarray(validation.images), validation.labels)  # few, and looked at again and again
-    sources = train.labels.copy() if len(members(config.name)) > 1 else None
+    sources = train.labels.copy() if joined else None
     if config.paired is not None:
         paired = choose_paired(train.labels, config.paired, classes, seed)
         train = Split(train.images, hide_labels(train.labels, paired))
@@ -88,6 +103,13 @@ def load(config: ConfigDict, seed: int) -> Dataset:
         kept = _choose_unpaired(train.labels, config.unpaired, seed)
         train, sources = train.take(kept), None if sources is None else sources[kept]
     return Dataset(config.name, class_names, train, validation, sources)
+
+
+def choose(labels: np.ndarray, each: int, num_classes: int, seed: int) -> np.ndarray:
+    """Sorted indices of `each` examples of every class, by seed."""
+    generator = np.random.default_rng([seed, num_classes])
+    rows = [generator.permutation(np.flatnonzero(labels == label)) for label in range(num_classes)]
+    return np.sort(np.concatenate([row[:each] for row in rows]))
 
 
 def choose_paired(labels: np.ndarray, count: int, num_classes: int, seed: int) -> np.ndarray:
@@ -132,7 +154,7 @@ def _balanced(
 
 
 def view(dataset: Dataset, name: str) -> View:
-    """The part of the training images that a stage named in its section.
+    """The images and labels of the view that a stage's section names.
 
     Raises:
         UserError: no view of that name, or "validation" where no images are held out.

@@ -1,4 +1,4 @@
-"""Prepared TFDS sets, opened without TensorFlow; whatever is wrong with one is said in a line, with what to type."""
+"""Prepared TFDS data sets, read without TensorFlow. Every error is one line: what is wrong, what to type."""
 
 import dataclasses
 import importlib.util
@@ -14,12 +14,12 @@ from experiment_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """One split of one set, opened; what is read, is read some examples at a time.
+    """One split of one data set, open for reading a few examples at a time.
 
     Attributes:
         name: as it was given.
         count: of its examples.
-        class_names: () where it has no labels, or where they do not matter.
+        class_names: () where it has no labels, or where labels are not used.
         rows: the examples at some indices, dictionaries with an `image` uint8 `[height, width, channels]` and a
             `label`.
         labels: the labels at some indices; no image is decoded for them.
@@ -143,7 +143,7 @@ def _builder(tfds: Any, name: str, root: str) -> Any:
 
 
 def _reading(name: str, read: Callable[[], Any], *but: type[Exception]) -> Any:
-    """Calls `read`; whatever the readers raise over the files of a set is one line for the person who named it."""
+    """Calls `read` and turns any error of the reader into a one-line UserError that names the data set."""
     try:
         return read()
     except but:
@@ -156,6 +156,6 @@ def _reading(name: str, read: Callable[[], Any], *but: type[Exception]) -> Any:
 
 
 def _prepare(name: str) -> str:
-    """The command that prepares a set in the format that we read; only this needs TensorFlow."""
+    """The command that prepares a data set in the format that is read here. Only that needs TensorFlow."""
     install = "" if importlib.util.find_spec("tensorflow") else "pip install tensorflow-cpu && "
     return f"{install}tfds build {title(name)} --file_format=array_record --overwrite"

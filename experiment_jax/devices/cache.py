@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-LARGEST = 2 * 1024**3  # bytes of compiled programs; the least used go
+LARGEST = 2 * 1024**3  # bytes of compiled programs; beyond that the least recently used are deleted
 
 
 def folder(name: str) -> Path:
@@ -14,9 +14,9 @@ def folder(name: str) -> Path:
 
 
 def keep_compiled_programs() -> None:
-    """Programs that take a second or more to compile are kept, and found again by the next process that needs them.
+    """Keeps programs that took a second or more to compile on disk, so that the next process need not compile them.
 
-    Whoever has set JAX_COMPILATION_CACHE_DIR keeps that. For the entry scripts: it changes JAX for the whole process.
+    A JAX_COMPILATION_CACHE_DIR that is set stays. This changes JAX for the whole process, so the entry scripts call it.
     """
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(folder("compiled")))

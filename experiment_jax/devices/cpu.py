@@ -1,4 +1,4 @@
-"""What makes the CPU backend quick; for the entry scripts, before they compute, as it is of the whole process."""
+"""Settings that make JAX's CPU backend faster. They change the whole process, so the entry scripts call them first."""
 
 import ctypes
 import os
@@ -10,13 +10,13 @@ _LIBRARY = "--xla_cpu_experimental_ynn_fusion_type"  # what XLA leaves to YNNPAC
 
 
 def keep_freed_pages() -> None:
-    """What a step gives back is kept for the next one, in place of being returned to the system and cleared anew.
+    """Makes glibc keep the memory that a step frees, for the next step to use.
 
-    On CPU, XLA asks for the memory of a program at every call. Above 32 MB, glibc returns that, and the faults of
-    its pages take a fifth of a step of a convolutional stage. Pieces above 64 MB are kept for the main thread alone,
-    which therefore runs programs itself: that costs a step the millisecond in which the next would be prepared. (One
-    arena for all threads would do too, and makes small steps wait for its lock.) Nothing is kept where the C library
-    is another.
+    XLA allocates a program's memory at every call. By default glibc returns pieces above 32 MB to the system, and
+    clearing them again takes a fifth of a convolutional step. glibc keeps pieces above 64 MB for the main thread only,
+    so programs run in the main thread: asynchronous dispatch is switched off, which costs about a millisecond a step.
+    (One arena for all threads would avoid that, but small steps then wait for its lock.) With another C library
+    nothing is changed.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):
@@ -26,12 +26,12 @@ def keep_freed_pages() -> None:
 
 
 def convolve_on_all_cores() -> None:
-    """Convolutions go to Eigen, which shares one among all cores; jaxlib 0.10 gives them to YNNPACK, which does not.
+    """Makes XLA compute convolutions with Eigen, which uses all cores; jaxlib 0.10 uses YNNPACK, on one core.
 
-    Sums are then taken in another order. So this is for programs that train and do not evaluate: judges are trained
-    where they are first needed, in an evaluation, and one that differs in its last bits is another judge.
-    Of another jaxlib it is not known, and a flag that XLA does not know ends the process. A choice of the user's in
-    XLA_FLAGS is left alone.
+    Eigen adds numbers in another order, so results differ in their last bits. `train.py` calls this; `eval.py` does
+    not, because it may train a judge, and a judge that differs in its last bits has another digest.
+    Set only for jaxlib 0.10: XLA aborts on flags that it does not know, and other versions were not tested. A choice
+    that is already in XLA_FLAGS stays.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if jax.__version_info__[:2] == (0, 10) and _LIBRARY not in flags:

@@ -1,8 +1,8 @@
 """Several processes, usually one a host, that train one run together.
 
-Each reads the same config and the same data and gives its devices to one mesh. All do the same work on the host at the
-same time, also what only one of them needs: whoever waits for another in a collective waits for seconds, not for the
-length of a pass. What process 0 finds counts, and only process 0 writes, into a folder that all of them see.
+Each reads the same config and the same data, and their devices form one mesh. All processes do all host work at the
+same time, even work that only one of them needs. Otherwise the others would wait in a collective until it is done, and
+collectives time out. Values of process 0 count, and only process 0 writes, into a folder that all of them see.
 """
 
 import pickle
@@ -23,12 +23,12 @@ def join(coordinator: str | None, count: int | None, index: int | None) -> None:
 
     Args:
         coordinator: HOST:PORT of process 0; None: the cluster's environment (SLURM, Open MPI, TPU pods, Kubernetes)
-            says this and the other two.
-        count: of the processes.
-        index: of this one, from 0.
+            gives all three.
+        count: how many processes there are.
+        index: the number of this one, from 0.
 
     Raises:
-        UserError: some of the three without the others, numbers that do not fit, or no cluster that says them.
+        UserError: some of the three without the others, numbers that do not fit, or no cluster that gives them.
     """
     given = [value is not None for value in (coordinator, count, index)]
     if any(given) and not all(given):
@@ -37,7 +37,7 @@ def join(coordinator: str | None, count: int | None, index: int | None) -> None:
         raise UserError(f"--process_index {index}: the processes are numbered from 0 to {count - 1}; give one of those")
     if all(given) and not coordinator.rpartition(":")[2].isdigit():
         raise UserError(f"--coordinator {coordinator}: give HOST:PORT, as in --coordinator {coordinator}:1234")
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # the only one that is always there
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # jaxlib has it on every platform
     try:
         jax.distributed.initialize(coordinator, count, index)
     except ValueError as error:
@@ -57,10 +57,10 @@ def is_first() -> bool:
 
 
 def of_first(value: T) -> T:
-    """The value of process 0, for all: what each has computed for itself may differ by rounding.
+    """The value of process 0, on every process. Values that each computes for itself may differ by rounding.
 
     Args:
-        value: of this process; on all of the same kind, which pickle can hold.
+        value: this process's own; of a type that pickle can hold, the same type on all.
     """
     if not several():
         return value
@@ -71,7 +71,7 @@ def of_first(value: T) -> T:
 
 
 def agree(compute: Callable[[], T]) -> T:
-    """`compute()`, which all processes call; a UserError of any is raised on all, and nobody waits for who has left."""
+    """`compute()` on every process. If one raises UserError, all do, so that none waits for a process that has left."""
     if not several():
         return compute()
     outcome, message = None, ""

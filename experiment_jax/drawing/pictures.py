@@ -1,6 +1,5 @@
 """Grids of images, as uint8 arrays and PNG files."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from experiment_jax.errors import UserError
+from experiment_jax.files import replacing
 
 GAP = 2
 PAPER, INK = 255, 40
@@ -69,11 +69,9 @@ def read(path: Path) -> np.ndarray:
 
 
 def save(path: Path, picture: np.ndarray) -> None:
-    """Writes a PNG, at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    Image.fromarray(picture).save(beside, format="PNG")
-    beside.replace(path)
+    """Writes a PNG, whole or not at all."""
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
 
 
 def read_folder(folder: Path) -> np.ndarray:

@@ -1,12 +1,12 @@
-"""A person's own image, enlarged: `eval.py --workdir DIR --input PATH --output PATH`."""
+"""Super-resolution of one image file: `eval.py --workdir DIR --input PATH --output PATH`."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from experiment_jax.errors import UserError
+from experiment_jax.files import replacing
 from experiment_jax.runs.run import Run
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -35,9 +35,10 @@ def enlarge(run: Run, source: str | Path, target: str | Path, seed: int = 0) -> 
     if not target.parent.is_dir():
         raise UserError(f"--output {target}: there is no folder {target.parent}; make it first")
     image = run.sample(read(source, run.low_shape)[None], seed).images[0]
-    beside = target.with_name(f".{os.getpid()}.{target.name}")
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(beside, FORMATS[target.suffix.lower()])
-    beside.replace(target)
+    with replacing(target) as temporary:
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
+            temporary, FORMATS[target.suffix.lower()]
+        )
     return image
 
 

@@ -1,30 +1,43 @@
-"""Samples as files: those of a run written, anybody's read."""
+"""Samples in files: writing those of a run, reading those of anybody."""
 
 import logging
 from pathlib import Path
 
 import numpy as np
 
-from experiment_jax.data import split as data
-from experiment_jax.data.split import Split
+from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import reference as judged
-from experiment_jax.evaluation import super_resolution as restoration
+from experiment_jax.evaluation import protocol as protocols
+from experiment_jax.evaluation import super_resolution
+from experiment_jax.evaluation.real_images import conditions, train_and_test
+from experiment_jax.files import replacing
 from experiment_jax.runs.run import Run
 
 log = logging.getLogger(__name__)
 
 
-def save_samples(run: Run, count: int, seed: int = 0) -> Path:
-    """Writes `count` samples as uint8 images with their labels, and with the float32 low-resolution images `low` that
-    they were found from where they were, to `DIR/eval/<step>/samples.npz`; the path."""
-    chosen = judged.conditions(run.test, count, np.random.default_rng(seed))
+def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 0) -> Path:
+    """Writes samples to `DIR/eval/<step>/samples.npz` and returns that path.
+
+    The file holds `images` uint8 and their `labels`; where the run starts from low-resolution images, also those, as
+    `low` float32.
+
+    Args:
+        run: from `load_run`.
+        count: how many samples.
+        protocol: says which real images' labels, or low resolution, samples are drawn for; by default the config's.
+        seed: of the samples' noise and of the choice of real images.
+    """
+    split, _ = protocols.parse(protocol or run.config.evaluation.protocol)
+    train, test = train_and_test(run.config, split)
+    chosen = conditions(train if split == "train" else test, count, np.random.default_rng(seed))
     path = run.workdir / "eval" / str(run.step) / "samples.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    condition = restoration.condition(run, chosen, seed)
+    condition = super_resolution.condition(run, chosen, seed)
     low = {} if run.model.degrade is None else {"low": condition}
-    np.savez_compressed(path, images=run.sample(condition, seed).images, labels=chosen.labels, **low)
+    arrays = dict(images=run.sample(condition, seed).images, labels=chosen.labels, **low)
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
     log.info("wrote %d samples to %s", count, path)
     return path
 
@@ -33,7 +46,8 @@ def read_images(path: str | Path) -> Split:
     """Images uint8 of an .npz (`images`, and `labels` where known) or of a folder of PNG files; label -1: unknown.
 
     Raises:
-        UserError: neither, or images that are not uint8 `[N, height, width, channels]`.
+        UserError: neither, images that are not uint8 `[N, height, width, channels]`, or labels that are not one integer
+            an image.
     """
     path = Path(path)
     labels = None
@@ -42,10 +56,15 @@ def read_images(path: str | Path) -> Split:
     elif path.suffix == ".npz" and path.is_file():
         with np.load(path) as archive:
             images = archive["images"] if "images" in archive else np.zeros(0)
-            labels = archive["labels"].astype(np.int32) if "labels" in archive else None
+            labels = archive.get("labels")
     else:
         raise UserError(f"--images {path}: give an .npz that holds uint8 images, or a folder of PNGs")
     if images.ndim != 4 or images.dtype != np.uint8:
         shape = f"{images.dtype} {images.shape}"
         raise UserError(f"--images {path}: images must be uint8 [N, height, width, channels], not {shape}")
-    return Split(images, np.full(len(images), data.UNPAIRED, np.int32) if labels is None else labels)
+    if labels is None:
+        return Split(images, np.full(len(images), UNPAIRED, np.int32))
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+        shape = f"{labels.dtype} {labels.shape}"
+        raise UserError(f"--images {path}: labels must be one integer an image, [{len(images)}], not {shape}")
+    return Split(images, labels.astype(np.int32))

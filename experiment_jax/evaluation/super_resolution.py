@@ -1,11 +1,11 @@
-"""Super-resolution measured: samples beside their rivals, each from the same low-resolution images.
+"""Metrics of super-resolution: of samples and of baselines, from the same low-resolution images.
 
     psnr            mean over images, in decibels
     ssim            likewise
     lr_consistency  root mean square of A(image) − x, x the low-resolution image, in units of [-1, 1]
     perceptual      mean distance to the true image in the judge's features
     fd_gen          Fréchet distance in the judge's features, to all real images
-    spread_skill    see `metrics.spread_skill`; of samples alone
+    spread_skill    see `metrics.restoration.spread_skill`; of samples alone
 
 of samples; with `bicubic_`, `regression_`, `recon_` (reconstructions D(E(Y)), what the representation allows) and
 `mean_` (mean of a few samples) in front, of these.
@@ -17,11 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiment_jax import metrics
 from experiment_jax.data import passes
 from experiment_jax.data.split import Split
 from experiment_jax.drawing import pictures
-from experiment_jax.evaluation.reference import Bench
+from experiment_jax.metrics import frechet, restoration
 from experiment_jax.networks.ssim import ssim
 from experiment_jax.runs.run import Run
 
@@ -50,12 +49,21 @@ def _similarity(images: jax.Array, truth: jax.Array) -> jax.Array:
     return ssim(passes.to_float(images), passes.to_float(truth))
 
 
-def measure(run: Run, bench: Bench, real: Split, low: np.ndarray, samples: np.ndarray, seed: int) -> dict[str, float]:
+def measure(
+    run: Run,
+    judge: Run,
+    moments: frechet.Moments,
+    real: Split,
+    low: np.ndarray,
+    samples: np.ndarray,
+    seed: int,
+) -> dict[str, float]:
     """All metrics of the table above.
 
     Args:
         run: whose samples they are.
-        bench: the judge.
+        judge: whose features distances are taken in.
+        moments: of the judge's features of all real images.
         real: the true images.
         low: x of each, `[N, *low_shape]`.
         samples: one for each, uint8 `[N, height, width, channels]`.
@@ -64,19 +72,19 @@ def measure(run: Run, bench: Bench, real: Split, low: np.ndarray, samples: np.nd
     rivals = {"": samples, "bicubic_": bicubic(run, low), "recon_": run.decode(run.encode(real.images))}
     if run.model.regress is not None:
         rivals["regression_"] = run.regress(low)
-    features = bench.judge.encode(real.images)
+    features = judge.encode(real.images)
     results: dict[str, float] = {}
     for prefix, images in rivals.items():
-        own = bench.judge.encode(images)
+        own = judge.encode(images)
         found = pixel_metrics(run, images, real.images, low)
         found["perceptual"] = float(np.mean(np.linalg.norm(own - features, axis=1)))
         if prefix not in ("", "recon_"):  # those two are measured for every run, as fd_gen and fd_recon
-            found["fd_gen"] = metrics.frechet_distance(metrics.moments([own]), bench.reference_moments)
+            found["fd_gen"] = frechet.frechet_distance(frechet.moments([own]), moments)
         results |= {f"{prefix}{name}": value for name, value in found.items()}
     few, true = low[:CASES], real.images[:CASES].astype(np.float64)
     draws = np.stack([run.sample(few, seed + 1 + number).images for number in range(ENSEMBLE)])
-    results["spread_skill"] = metrics.spread_skill(draws, true)
-    results["mean_psnr"] = float(np.mean(metrics.psnr(draws.mean(axis=0), real.images[:CASES])))
+    results["spread_skill"] = restoration.spread_skill(draws, true)
+    results["mean_psnr"] = float(np.mean(restoration.psnr(draws.mean(axis=0), real.images[:CASES])))
     return results
 
 
@@ -84,9 +92,9 @@ def pixel_metrics(run: Run, images: np.ndarray, truth: np.ndarray, low: np.ndarr
     """psnr, ssim and lr_consistency of uint8 images that were found from `low` `[N, *low_shape]`."""
     similarity = passes.over(_similarity, images, truth, batch_size=run.config.evaluation.batch_size)
     return {
-        "psnr": float(np.mean(metrics.psnr(images, truth))),
+        "psnr": float(np.mean(restoration.psnr(images, truth))),
         "ssim": float(np.mean(similarity)),
-        "lr_consistency": metrics.root_mean_square(run.degrade(images) - low),
+        "lr_consistency": restoration.root_mean_square(run.degrade(images) - low),
     }
 
 

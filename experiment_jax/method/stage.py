@@ -1,18 +1,20 @@
-"""What a method is made of: stages, and the model that they add up to."""
+"""The interfaces of a method: its stages, the context that each gets, and the model that they form together."""
 
 import dataclasses
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiment_jax.devices.batch_axis import WHOLE, BatchAxis
+
 PyTree = Any
 Batch = Mapping[str, jax.Array]  # "images" float32 [batch, height, width, channels] in [-1, 1]; "labels" int32 [batch]
-Frozen = dict[str, PyTree]  # what a finished stage leaves; "params" are its averaged parameters
-Upstream = Mapping[str, Frozen]  # the frozen stages before this one, by name
+Metrics = Mapping[str, jax.Array]  # named scalars
+Upstream = Mapping[str, Any]  # what the stages before this one froze, by name, each a stage's `Frozen`
 
 
 class Samples(NamedTuple):
@@ -22,9 +24,8 @@ class Samples(NamedTuple):
         images: float32 `[batch, height, width, channels]` in [-1, 1].
         latents: `[batch, latent]`, of which the images are decoded.
         accepted: bool `[batch]`, whether the sampler's own tests passed; always, where it has none.
-        tries: int32 `[batch]`, how many candidates were tested: up to and including the accepted one, or all that were
-            where none was accepted, so that Σ accepted / Σ tries is the share of candidates that pass; 1 where the
-            sampler has no tests.
+        tries: int32 `[batch]`, how many candidates were tested. The count ends with the accepted one; it is all of them
+            if none was accepted, and 1 if the sampler has no tests. Σ accepted / Σ tries is the share that passes.
     """
 
     images: jax.Array
@@ -44,14 +45,14 @@ class Model:
     """What evaluation sees of a method: parameters and pure functions of them, None where no stage provides one.
 
     Attributes:
-        params: the frozen stages by name, the first argument of every function.
+        params: what each stage froze, by its name; the first argument of every function.
         encode: (params, images `[batch, height, width, channels]` in [-1, 1]) -> latents `[batch, latent]`.
         decode: (params, latents) -> images.
         classify: (params, latents) -> logits `[batch, classes]`.
         features: (params, images) -> list of feature maps `[batch, h, w, features]`, for perceptual losses.
         label: (params, images) -> labels int32 `[batch]` that stand in for those that may not be used.
-        degrade: (params, images) -> low-resolution images, without noise. Where there is such a function, those with
-            noise are the condition of `sample` in place of labels.
+        degrade: (params, images) -> low-resolution images, without noise. A model that has it is sampled for a noisy
+            low-resolution image, not for a label.
         noise: (params, low-resolution images, keys `[batch]`) -> the same with the noise of the degradation.
         embed: (params, low-resolution images) -> `[batch, features]`, as networks and costs see them.
         project: (params, images, low-resolution images) -> images like these of which `degrade` makes those.
@@ -61,7 +62,7 @@ class Model:
         prior: (params) -> mean `[latent]` and standard deviation, one for all coordinates, of the normal law that the
             latents were trained towards; None where they were trained towards none.
         latent_size: dimension of the latents.
-        nfe: evaluations of the generator that one sample takes.
+        nfe: evaluations of the network that draws one sample: LSDM's generator, ReGene's decoder.
         tests: whether `sample` tests what it draws.
         conditional: whether `sample` heeds its condition; what is measured class by class needs one that does.
     """
@@ -88,76 +89,77 @@ class Model:
         """This model with what `stage` provides; later stages replace what earlier ones provided."""
         return dataclasses.replace(self, **stage.provides)
 
-    def bind(self, **frozen: Frozen) -> "Model":
+    def bind(self, **frozen: Any) -> "Model":
         """This model with the parameters of one more finished stage."""
         return dataclasses.replace(self, params={**self.params, **frozen})
 
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What a stage's factory is told besides its section of the config.
+    """What a stage gets in addition to its section of the config.
 
     Attributes:
-        name: the stage's own name, under which the model holds its frozen parameters.
+        name: the stage's own name, under which the model holds what it froze.
         image_shape: (height, width, channels).
         num_classes: of the data set.
         class_weights: p(x), float32 `[classes]`: the share of each class among the images that have a label.
+        class_counts: int `[classes]`, how many images of each class have a label.
         total_steps: how long the stage trains.
         model: the functions that the stages before this one provide.
-        axis_name: the mapped axis under pmap; None under jit, where a stage sees the global batch.
-        class_counts: int `[classes]`, how many images of each class have a label; None: not known.
+        axis: gathers, averages and draws over the whole batch, on one device or several.
     """
 
     name: str
     image_shape: tuple[int, int, int]
     num_classes: int
     class_weights: np.ndarray
+    class_counts: np.ndarray
     total_steps: int
     model: Model
-    axis_name: str | None = None
-    class_counts: np.ndarray | None = None
+    axis: BatchAxis = WHOLE
 
 
-@dataclasses.dataclass(frozen=True)
 class Stage:
-    """One training problem, as pure functions; the loop knows nothing of what is inside.
+    """One training problem, as pure functions of a state. A method's stages are frozen dataclasses that inherit this.
+
+    A stage that trains nothing leaves `update` as it is, None, and is trained for `steps=0`.
 
     Attributes:
-        init: (key, batch, upstream) -> state, one pytree that holds everything that training changes.
-        update: (state, batch, key, upstream) -> (state, metrics), one step; metrics are named scalars. None where there
-            is nothing to train.
-        averaged: state -> params, the parameters that will be frozen (usually their moving average).
-        finish: (state, view, upstream) -> frozen, the full pass after training; holds `averaged(state)` as "params".
-        provides: what the stage adds to the model, by the model's field names.
-        inputs: (images, upstream) -> the arrays that `update` gets in place of "images", by name. For a stage that sees
-            the images only through frozen networks: computed once over the whole view, not at every step.
+        Frozen: the structure that `finish` returns: a `flax.struct.dataclass` of arrays and nested dictionaries.
         strata: the number of classes of which every batch holds equally many, sorted by class; None: any order.
+        inputs: (images, upstream) -> the arrays that `update` gets in place of "images", by name. For a stage that sees
+            the images only through frozen networks: computed once over the whole view, not at every step. None:
+            `update` sees the images.
         relabel: (view, upstream) -> the view that `update` and `finish` get in place of the stage's own: the same
-            images, with labels that frozen networks give.
-        check: raises UserError where something is missing that only making the stage needs, such as a file: called
-            before anything is written, and not where a finished stage is loaded.
+            images, with labels that frozen networks give. None: its own.
+        update: (state, batch, key, upstream) -> (state, metrics), one step. None: there is nothing to train.
     """
 
-    init: Callable[[jax.Array, Batch, Upstream], PyTree]
-    update: Callable[[PyTree, Batch, jax.Array, Upstream], tuple[PyTree, Mapping[str, jax.Array]]] | None
-    averaged: Callable[[PyTree], PyTree]
-    finish: Callable[[PyTree, Any, Upstream], Frozen]
-    provides: Mapping[str, Any]
-    inputs: Callable[[jax.Array, Upstream], Mapping[str, jax.Array]] | None = None
+    Frozen: ClassVar[type]
     strata: int | None = None
+    inputs: Callable[[jax.Array, Upstream], Batch] | None = None
     relabel: Callable[[Any, Upstream], Any] | None = None
-    check: Callable[[], None] | None = None
+    update: Callable[[PyTree, Batch, jax.Array, Upstream], tuple[PyTree, Metrics]] | None = None
 
-    @classmethod
-    def untrained(cls, finish: Callable[[PyTree, Any, Upstream], Frozen], provides: Mapping[str, Any]) -> "Stage":
-        """A stage that is nothing but a pass over its view; its "params" are {}."""
-        return cls(
-            init=lambda key, batch, upstream: {},
-            update=None,
-            averaged=lambda state: {},
-            finish=lambda state, view, upstream: {"params": {}, **finish(state, view, upstream)},
-            provides=provides,
-        )
+    def check(self) -> None:
+        """Raises UserError where something is missing that only training the stage needs, such as a file."""
+
+    def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> PyTree:
+        """The state before the first step, one pytree that holds everything that training changes."""
+        return {}
+
+    def averaged(self, state: PyTree) -> dict[str, PyTree]:
+        """The trained parameters (usually their moving average), as fields of `Frozen`."""
+        return {}
+
+    def finish(self, state: PyTree, view: Any, upstream: Upstream) -> Any:
+        """What later stages and evaluation need: the averaged parameters, and what one pass over the view gives."""
+        return self.Frozen(**self.averaged(state))
+
+    @property
+    def provides(self) -> Mapping[str, Any]:
+        """What the stage adds to the model, by the model's field names."""
+        return {}
 
 
 def stream(seed: int, *names: str) -> jax.Array:

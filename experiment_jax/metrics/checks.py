@@ -1,4 +1,4 @@
-"""What cannot be measured is refused here, in one line, before a metric turns it into a plausible number."""
+"""Checks of what a metric is given. Without them, unusable points or labels would give plausible numbers."""
 
 import numpy as np
 

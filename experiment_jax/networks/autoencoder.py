@@ -12,7 +12,7 @@ import dm_pix as pix
 import flax.linen as nn
 import jax
 
-from experiment_jax.config import checks as settings
+from experiment_jax.config import checks
 from experiment_jax.errors import UserError
 from experiment_jax.networks.norms import group_norm
 
@@ -23,7 +23,7 @@ class Encoder(nn.Module):
     Attributes:
         widths: channels of each level; every level halves the sides.
         latent_size: dimension of the latent.
-        dtype: see `settings.compute_type`.
+        dtype: see `checks.compute_type`.
     """
 
     widths: tuple[int, ...]
@@ -48,7 +48,7 @@ class Decoder(nn.Module):
         spectral: divide the weights of each layer, as a matrix, by their largest singular value (Miyato et al. 2018,
             arXiv 1802.05957), estimated by power iteration in the collection "batch_stats", which moves where it is
             mutable. Activations are then not normalised: that would divide by their size, and bound nothing.
-        dtype: see `settings.compute_type`.
+        dtype: see `checks.compute_type`.
     """
 
     widths: tuple[int, ...]
@@ -87,7 +87,7 @@ def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...], stag
         example = str(tuple(widths[:fit]) or (32,)).replace(" ", "")
         advice = f"give {fit}, as in --config.{stage}.widths={example}" if fit else "use images with even sides"
         raise UserError(f"{stage}.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}")
-    settings.check_widths(widths, stage)
+    checks.widths(widths, stage)
 
 
 def _no_norm(width: int) -> Callable[[jax.Array], jax.Array]:

@@ -3,7 +3,6 @@
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
 from experiment_jax.config import durations
 from experiment_jax.errors import UserError
 
@@ -23,7 +22,7 @@ def build(section: ConfigDict, total_steps: int) -> optax.GradientTransformation
         step = optax.chain(optax.add_decayed_weights(section.weight_decay), optax.sgd(rate, momentum=section.b1))
     else:
         raise UserError(f"optimiser.name={section.name}: choose adam or sgd")
-    return step if settings.is_off(section.clip) else optax.chain(optax.clip_by_global_norm(section.clip), step)
+    return optax.chain(optax.clip_by_global_norm(section.clip), step) if section.clip else step
 
 
 def _schedule(section: ConfigDict, warmup: int, total: int) -> optax.Schedule:

@@ -5,17 +5,16 @@ as the judge is (`experiment_jax.evaluation.judges`), with the same augmentation
 """
 
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiment_jax.config import sections
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Context, Stage
-from experiment_jax.networks import classifier
+from experiment_jax.method.stage import Context
+from experiment_jax.networks.neutral_classifier import NeutralClassifier
+from experiment_jax.networks.train_state import Descent
 
 WIDTHS = (16, 32, 64)  # channels of the three levels; the last is the size of the features
 
@@ -55,7 +54,7 @@ def _shortcut(x: jax.Array, width: int, stride: int) -> jax.Array:
     return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (0, width - x.shape[-1])))
 
 
-def stage(config: ConfigDict, context: Context) -> Stage:
+def stage(config: ConfigDict, context: Context) -> NeutralClassifier:
     """The stage of a ResNet classifier.
 
     Args:
@@ -63,37 +62,17 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         context: see `Context`.
 
     Raises:
-        UserError: a depth that is not 6m + 2.
+        UserError: a view without labels, or a depth that is not 6m + 2.
     """
+    if config.view != "paired":
+        raise UserError(
+            f"{context.name}.view={config.view}: a classifier needs labels; type --config.{context.name}.view=paired"
+        )
     if config.depth < 8 or config.depth % 6 != 2:
         nearest = 6 * max(round((config.depth - 2) / 6), 1) + 2
         raise UserError(
             f"{context.name}.depth={config.depth}: a ResNet has 6m + 2 layers; "
             f"type --config.{context.name}.depth={nearest}"
         )
-    return classifier.stage(ResNet(config.depth, context.axis_name), WIDTHS[-1], config, context)
-
-
-def resnet_config(dataset: str, **own: Any) -> ConfigDict:
-    """A ResNet's config: every setting with its default, so that `configs/resnet_NAME.py` names only what differs."""
-    config = sections.experiment("judge", dataset, stages=("classifier",))
-    settings = dict(
-        view="paired",
-        batch_size=128,
-        steps=64_000,
-        optimiser=dict(name="sgd", learning_rate=0.1, b1=0.9, weight_decay=1e-4, clip=0.0),
-        depth=56,
-        shift=4,
-        label_smoothing=0.0,
-    )
-    config.classifier = sections.stage("experiment_jax.networks.resnet:stage", **settings | own)
-    return config
-
-
-def variants(cpu_steps: int) -> dict[str, dict[str, Any]]:
-    """A ResNet's variants: `smoke`; `cpu`, which two cores can train, `cpu_steps` long; and `cas`, see the judge's."""
-    return {
-        "smoke": {"classifier.depth": 8, "classifier.steps": 2, "classifier.batch_size": 20},
-        "cpu": {"classifier.depth": 8, "classifier.steps": cpu_steps},
-        "cas": {"data.validation": 0},
-    }
+    network = ResNet(config.depth, context.axis.name)
+    return NeutralClassifier(network, WIDTHS[-1], Descent.of(config, context), config, context)

@@ -1,27 +1,27 @@
-"""Perceptual features that need neither labels nor downloads, and the distance in them.
+"""Perceptual features that need neither labels nor downloads.
 
 A small network learns to tell by how many quarter turns an image was rotated (Gidaris et al. 2018). What it needs for
 that, edges and parts and their places, is what blurred images lack, and no label is seen: the same features serve runs
 with many labels and with few. They are never the judge's, whose verdict would then be trained for.
 """
 
-from collections.abc import Sequence
+import dataclasses
 from functools import partial
 from typing import Any
 
 import dm_pix as pix
+import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
-from experiment_jax.devices import placement as parallel
+from experiment_jax.config import checks
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Batch, Context, Stage, Upstream
-from experiment_jax.networks import optimiser, train_state
+from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
 from experiment_jax.networks.norms import group_norm
+from experiment_jax.networks.train_state import Descent, TrainState
 
 
 class Features(nn.Module):
@@ -29,7 +29,7 @@ class Features(nn.Module):
 
     Attributes:
         widths: channels of each level.
-        dtype: see `settings.compute_type`.
+        dtype: see `checks.compute_type`.
     """
 
     widths: tuple[int, ...]
@@ -46,11 +46,6 @@ class Features(nn.Module):
         return levels
 
 
-def distance(first: Sequence[jax.Array], second: Sequence[jax.Array]) -> jax.Array:
-    """Mean over levels of the mean absolute difference of two lists of feature maps `[batch, h, w, features]`."""
-    return jnp.mean(jnp.stack([jnp.mean(jnp.abs(a - b)) for a, b in zip(first, second, strict=True)]))
-
-
 def stage(config: ConfigDict, context: Context) -> Stage:
     """The stage that learns the features, from images alone; `steps=0` leaves them random.
 
@@ -62,50 +57,66 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         UserError: images that are not square or whose sides cannot be halved often enough, or widths that are not
             positive.
     """
-    settings.check_widths(config.widths, context.name)
+    checks.widths(config.widths, context.name)
     height, width, _ = context.image_shape
     if height != width or height % 2 ** len(config.widths):
         raise UserError(
             f"{context.name}: {height}x{width} images cannot be turned, or halved {len(config.widths)} times; "
             f"leave the stage {context.name} out and set representation.perceptual=0"
         )
-    network, head = Features(config.widths, settings.compute_type(config, context.name)), nn.Dense(4)
-    descent = optimiser.build(config.optimiser, context.total_steps)
+    network = Features(config.widths, checks.compute_type(config, context.name))
+    return SelfSupervisedFeatures(network, Descent.of(config, context), config, context)
 
-    def init(key: jax.Array, batch: Batch, upstream: Upstream) -> train_state.TrainState:
+
+@dataclasses.dataclass(frozen=True)
+class SelfSupervisedFeatures(Stage):
+    """The network, and a head that tells the rotation from its deepest features. For the settings see `stage`."""
+
+    network: Features
+    descent: Descent
+    config: ConfigDict
+    context: Context
+
+    @flax.struct.dataclass
+    class Frozen:
+        """Parameters of the network."""
+
+        features: PyTree
+
+    @property
+    def head(self) -> nn.Dense:
+        return nn.Dense(4)
+
+    def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> TrainState:
         first, second = jax.random.split(key)
-        params = network.init(first, batch["images"])["params"]
-        deepest = jax.eval_shape(lambda p, x: network.apply({"params": p}, x)[-1], params, batch["images"])
+        params = self.network.init(first, batch["images"])["params"]
+        deepest = jax.eval_shape(lambda p, x: self.network.apply({"params": p}, x)[-1], params, batch["images"])
         pooled = jnp.zeros((1, deepest.shape[1] * deepest.shape[2] * deepest.shape[3]))
-        return train_state.create({"features": params, "head": head.init(second, pooled)["params"]}, descent)
+        return self.descent.init({"features": params, "head": self.head.init(second, pooled)["params"]})
 
-    def update(state: train_state.TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
+    def update(self, state: TrainState, batch: Batch, key: jax.Array, upstream: Upstream):
         quarters = partial(jax.random.randint, minval=0, maxval=4)
-        turns = parallel.draw(quarters, key, (len(batch["images"]),), context.axis_name)
+        turns = self.context.axis.draw(quarters, key, (len(batch["images"]),))
         images = turned(batch["images"], turns)
 
         def loss(params, statistics):
-            deepest = nn.silu(network.apply({"params": params["features"]}, images)[-1])
-            logits = head.apply({"params": params["head"]}, deepest.reshape(len(images), -1))
+            deepest = nn.silu(self.network.apply({"params": params["features"]}, images)[-1])
+            logits = self.head.apply({"params": params["head"]}, deepest.reshape(len(images), -1))
             accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == turns)
             value = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, turns))
             return value, (statistics, {"accuracy": accuracy})
 
-        return train_state.descend(state, loss, descent, config.ema_decay, context.axis_name)
+        return self.descent.step(state, loss)
 
-    def averaged(state: train_state.TrainState):
-        return state.average["params"]
+    def averaged(self, state: TrainState) -> dict[str, PyTree]:
+        return {"features": state.average["params"]["features"]}
 
-    def features(params, images: jax.Array) -> list[jax.Array]:
-        return network.apply({"params": params[context.name]["params"]["features"]}, images)
+    @property
+    def provides(self):
+        return dict(features=self.features)
 
-    return Stage(
-        init=init,
-        update=update,
-        averaged=averaged,
-        finish=lambda state, view, upstream: {"params": averaged(state)},
-        provides=dict(features=features),
-    )
+    def features(self, params: Upstream, images: jax.Array) -> list[jax.Array]:
+        return self.network.apply({"params": params[self.context.name].features}, images)
 
 
 def turned(images: jax.Array, turns: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """One trained network: its parameters, their moving average, its optimiser; and one step of gradient descent."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,8 +8,11 @@ import flax
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
-from experiment_jax.devices import placement as parallel
+from experiment_jax.devices.batch_axis import WHOLE, BatchAxis
+from experiment_jax.method.stage import Context
+from experiment_jax.networks import optimiser
 
 PyTree = Any
 Loss = Callable[[PyTree, PyTree], tuple[jax.Array, tuple[PyTree, Mapping[str, jax.Array]]]]
@@ -33,39 +37,52 @@ class TrainState:
     optimiser: optax.OptState
 
 
-def create(params: PyTree, optimiser: optax.GradientTransformation, statistics: PyTree | None = None) -> TrainState:
-    """The state before the first step."""
-    statistics = {} if statistics is None else statistics
-    average = jax.tree.map(jnp.copy, {"params": params, "statistics": statistics})
-    return TrainState(jnp.zeros((), jnp.int32), params, statistics, average, optimiser.init(params))
+@dataclasses.dataclass(frozen=True)
+class Descent:
+    """How one network is trained: gradient descent on the mean loss of the batch, and a moving average.
 
-
-def descend(
-    state: TrainState,
-    loss: Loss,
-    optimiser: optax.GradientTransformation,
-    ema_decay: float,
-    axis_name: str | None = None,
-) -> tuple[TrainState, dict[str, jax.Array]]:
-    """One step of `optimiser` on `loss(params, statistics) -> (scalar, (statistics, metrics))`.
-
-    The moving average starts fast, with decay (1 + t) / (10 + t) until that exceeds `ema_decay`, so that short
-    trainings are not averages of their own initialisation.
-
-    Returns:
-        The new state and `loss`'s metrics, with the loss and the norms of gradient, update and parameters.
+    Attributes:
+        optimiser: optax's.
+        ema_decay: of the moving average, once it is no longer young.
+        axis: the batch over which gradients are averaged.
     """
-    (value, (statistics, metrics)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params, state.statistics)
-    gradient, value, statistics, metrics = parallel.mean((gradient, value, statistics, metrics), axis_name)
-    updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.params)
-    params = optax.apply_updates(state.params, updates)
-    t = state.step.astype(jnp.float32)
-    decay = jnp.minimum(ema_decay, (1 + t) / (10 + t))
-    average = optax.incremental_update({"params": params, "statistics": statistics}, state.average, 1 - decay)
-    evidence = {
-        "loss": value,
-        "gradient_norm": optax.global_norm(gradient),
-        "update_norm": optax.global_norm(updates),
-        "parameter_norm": optax.global_norm(params),
-    }
-    return TrainState(state.step + 1, params, statistics, average, optimiser_state), {**evidence, **metrics}
+
+    optimiser: optax.GradientTransformation
+    ema_decay: float
+    axis: BatchAxis = WHOLE
+
+    @classmethod
+    def of(cls, section: ConfigDict, context: Context) -> "Descent":
+        """By a stage's settings optimiser and ema_decay."""
+        return cls(optimiser.build(section.optimiser, context.total_steps), section.ema_decay, context.axis)
+
+    def init(self, params: PyTree, statistics: PyTree | None = None) -> TrainState:
+        """The state before the first step."""
+        statistics = {} if statistics is None else statistics
+        average = jax.tree.map(jnp.copy, {"params": params, "statistics": statistics})
+        return TrainState(jnp.zeros((), jnp.int32), params, statistics, average, self.optimiser.init(params))
+
+    def step(self, state: TrainState, loss: Loss) -> tuple[TrainState, dict[str, jax.Array]]:
+        """One step on `loss(params, statistics) -> (scalar, (statistics, metrics))`: gradients, update, average.
+
+        The moving average starts fast, with decay (1 + t) / (10 + t) until that exceeds `ema_decay`, so that short
+        trainings are not averages of their own initialisation.
+
+        Returns:
+            The new state and `loss`'s metrics, with the loss and the norms of gradient, update and parameters.
+        """
+        differentiate = jax.value_and_grad(loss, has_aux=True)
+        (value, (statistics, metrics)), gradient = differentiate(state.params, state.statistics)
+        gradient, value, statistics, metrics = self.axis.mean((gradient, value, statistics, metrics))
+        updates, optimiser_state = self.optimiser.update(gradient, state.optimiser, state.params)
+        params = optax.apply_updates(state.params, updates)
+        t = state.step.astype(jnp.float32)
+        decay = jnp.minimum(self.ema_decay, (1 + t) / (10 + t))
+        average = optax.incremental_update({"params": params, "statistics": statistics}, state.average, 1 - decay)
+        norms = {
+            "loss": value,
+            "gradient_norm": optax.global_norm(gradient),
+            "update_norm": optax.global_norm(updates),
+            "parameter_norm": optax.global_norm(params),
+        }
+        return TrainState(state.step + 1, params, statistics, average, optimiser_state), {**norms, **metrics}

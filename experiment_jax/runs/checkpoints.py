@@ -1,12 +1,14 @@
-"""What is kept on disk: the states of a stage in training, and what a finished stage leaves behind.
+"""Checkpoints: the states of a stage in training, and what a finished stage freezes.
 
 `DIR/checkpoints/<stage>/<step>` are states, written by Orbax while training goes on; `DIR/finished/<stage>` holds the
-frozen parameters and statistics that later stages and evaluation use, and where they come from. Orbax writes beside
-the final name and renames, so what is there is complete, whenever the process was killed.
+frozen parameters and statistics that later stages and evaluation use, and a record of their origin. Orbax writes to a
+temporary name and renames at the end, so every folder under its final name is complete, even after a kill.
 """
 
+import dataclasses
 import hashlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +48,19 @@ class Checkpoints:
             ),
         )
 
-    def save(self, step: int, state: PyTree, metrics: dict[str, float]) -> None:
-        """Starts to write the state after `step` steps; returns once the arrays may be changed."""
+    def save(self, step: int, state: PyTree, metrics: Mapping[str, float]) -> None:
+        """Starts to write the state after `step` steps, where there is none; returns once the arrays may be changed.
+
+        Args:
+            step: how many steps were done.
+            state: after them.
+            metrics: of validation; {} where the state was not measured.
+        """
+        if step in self.steps():
+            return
         # A copy: on CPU the host sees the device's own memory, which the next step will overwrite.
         host = jax.tree.map(lambda leaf: np.array(leaf), state)
-        self._manager.save(step, args=ocp.args.StandardSave(host), metrics=metrics, force=True)
+        self._manager.save(step, args=ocp.args.StandardSave(host), metrics=dict(metrics), force=True)
 
     def restore(self, step: int, like: PyTree) -> PyTree:
         """The state after `step` steps, with the structure and placement of `like` (arrays or abstract arrays)."""
@@ -65,12 +75,23 @@ class Checkpoints:
         for later in [each for each in self.steps() if each > step]:
             self._manager.delete(later)
 
-    def chosen(self) -> int | None:
-        """The step to freeze: the best where a metric names one, else the latest; None: nothing saved."""
+    def latest(self) -> int | None:
+        """The step of the latest state; None: nothing is saved."""
+        return max(self.steps(), default=None)
+
+    def chosen(self, step: int, state: PyTree, like: PyTree) -> tuple[PyTree, int]:
+        """The state to freeze and its step: the best where a metric names one, else the last, which is given.
+
+        Args:
+            step: the last.
+            state: after the last step.
+            like: see `restore`.
+        """
         self.wait()
-        if not self._metric:
-            return max(self.steps(), default=None)
-        return min(self.steps(), key=lambda step: (self._badness(self._manager.metrics(step)), -step), default=None)
+        best = step
+        if self._metric and self.steps():
+            best = min(self.steps(), key=lambda each: (self._badness(self._manager.metrics(each)), -each))
+        return (state, step) if best == step else (jax.tree.map(np.asarray, self.restore(best, like)), best)
 
     def _badness(self, metrics: dict[str, float] | None) -> float:
         # A state saved because training was stopped between two checkpoints was not measured: never the best.
@@ -102,28 +123,28 @@ def latest_step(workdir: Path, stage: str) -> int:
     return max(saved_steps(workdir, stage), default=0)
 
 
-def save_finished(workdir: Path, stage: str, frozen: PyTree, record: dict[str, Any]) -> None:
+def save_finished(workdir: Path, stage: str, frozen: Any, record: dict[str, Any]) -> None:
     """Writes a finished stage, at once or not at all; replaces an earlier one.
 
     Args:
         workdir: the run's directory.
         stage: the stage's name.
-        frozen: nested dictionaries of arrays.
+        frozen: the stage's `Frozen`.
         record: where it comes from; its digest is added.
     """
     with _finished_checkpointer() as checkpointer:
         checkpointer.save(
             _finished_path(workdir, stage),
             args=ocp.args.Composite(
-                frozen=ocp.args.StandardSave(jax.tree.map(np.asarray, frozen)),
+                frozen=ocp.args.StandardSave(jax.tree.map(np.asarray, _fields(frozen))),
                 record=ocp.args.JsonSave({**record, "digest": digest(frozen)}),
             ),
             force=True,
         )
 
 
-def load_finished(workdir: Path, stage: str) -> tuple[PyTree, dict[str, Any]] | None:
-    """The frozen stage (arrays on the host) and its record; None where the stage is not finished."""
+def load_finished(workdir: Path, stage: str, kind: type) -> tuple[Any, dict[str, Any]] | None:
+    """What a stage froze, as its `Frozen`, `kind` (arrays on the host), and its record; None: it is not finished."""
     path = _finished_path(workdir, stage)
     if not path.is_dir():
         return None
@@ -131,7 +152,7 @@ def load_finished(workdir: Path, stage: str) -> tuple[PyTree, dict[str, Any]] | 
         restored = checkpointer.restore(
             path, args=ocp.args.Composite(frozen=ocp.args.StandardRestore(), record=ocp.args.JsonRestore())
         )
-    return restored.frozen, restored.record
+    return kind(**restored.frozen), restored.record
 
 
 def finished_record(workdir: Path, stage: str) -> dict[str, Any] | None:
@@ -143,8 +164,17 @@ def finished_record(workdir: Path, stage: str) -> dict[str, Any] | None:
         return checkpointer.restore(path, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record
 
 
+def _fields(frozen: Any) -> PyTree:
+    """A stage's `Frozen` as a dictionary of its fields, without those that are None."""
+    if not dataclasses.is_dataclass(frozen):
+        return frozen
+    named = {field.name: getattr(frozen, field.name) for field in dataclasses.fields(frozen)}
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def digest(tree: PyTree) -> str:
-    """Twelve hexadecimal digits that identify the names, shapes, types and values of a pytree."""
+    """Twelve hexadecimal digits that identify the names, shapes, types and values of a pytree or a `Frozen`."""
+    tree = _fields(tree)
     sha = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         array = leaf if isinstance(leaf, Images) else np.asarray(leaf)

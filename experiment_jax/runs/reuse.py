@@ -1,4 +1,4 @@
-"""Finished stages of other runs: those that a section names (`from_run`), and those of runs beside this one.
+"""Finished stages of other runs: those that a section names (`from_run`), and those of siblings, other runs of a sweep.
 
 A stage is known by its *identity*, a hash of everything that decides what its training ends in: its settings, the
 images and labels that it sees, the seed, and of each stage before it what it froze and the settings of its functions.
@@ -14,39 +14,35 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from experiment_jax.config import durations
-from experiment_jax.config import load as configs
-from experiment_jax.data import sources
+from experiment_jax.config import durations, sections
+from experiment_jax.config.types import flat
+from experiment_jax.data.load import title
 from experiment_jax.data.split import Dataset, View
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Frozen, PyTree
-from experiment_jax.method.task import Job, functions
-from experiment_jax.runs import checkpoints
-from experiment_jax.runs import directory as run_directory
+from experiment_jax.method.build import Task
+from experiment_jax.method.stage import PyTree
+from experiment_jax.runs import checkpoints, directory
 
-Finished = tuple[Frozen, dict[str, Any]]  # what a stage froze, and its record
-CADENCES = durations.keys("checkpoint", durations.UNITS)
+Finished = tuple[Any, dict[str, Any]]  # what a stage froze, and its record
+# What any stage's section holds: only the loop reads it, and what comes of it is in what the stage freezes.
+LOOP = {*sections.stage("", "", 1)} - {"build"}
 
 
-def identity(job: Job, dataset: Dataset, upstream: Mapping[str, str]) -> str:
+def identity(task: Task, dataset: Dataset, upstream: Mapping[str, str]) -> str:
     """Twelve hexadecimal digits that two trainings share if they end in the same stage.
 
     Args:
-        job: the training.
-        dataset: whose validation images count where they choose the checkpoint, as do the moments of checkpoints.
+        task: the training.
+        dataset: whose validation images count where they choose the checkpoint, as do the steps of checkpoints.
         upstream: digests of the stages before it, by name.
     """
-    idle = {"from_run", *run_directory.BOOKKEEPING}
-    seen = [content(job.view)]
-    if job.section.best:
-        idle -= {*CADENCES}
+    idle = {"from_run", *directory.BOOKKEEPING}
+    seen = [content(task.view)]
+    if task.section.best:
+        idle -= {*durations.keys("checkpoint", durations.UNITS)}
         seen.append(content(View(dataset.validation.images, dataset.validation.labels)))
-    settings = {
-        key: value
-        for key, value in configs.flat(job.section).items()
-        if key not in idle and not (key in run_directory.LATER_OF_STAGES and value is None)
-    }
-    decisive = [job.name, settings, job.seed, job.flips, seen, sorted(upstream.items()), job.before]
+    settings = {key: value for key, value in flat(task.section).items() if key not in idle}
+    decisive = [task.name, settings, task.seed, task.flips, seen, sorted(upstream.items()), earlier_functions(task)]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -55,17 +51,27 @@ def content(view: View) -> str:
     return checkpoints.digest({"images": view.images, "labels": view.labels})
 
 
-def beside(workdirs: Sequence[Path], name: str, identity: str) -> Finished | None:
+def functions(section: ConfigDict) -> dict[str, Any]:
+    """The settings of a stage that its functions may read; what it froze and these decide what its functions are."""
+    return flat({key: value for key, value in section.items() if key not in LOOP})
+
+
+def earlier_functions(task: Task) -> dict[str, dict[str, Any]]:
+    """`functions` of each stage before a task, by name."""
+    return {name: functions(section) for name, section in task.earlier.items()}
+
+
+def sibling(workdirs: Sequence[Path], task: Task, identity: str) -> Finished | None:
     """The finished stage of that identity from the first of the run directories that holds it; None: none does."""
     for workdir in workdirs:
-        record = checkpoints.finished_record(workdir, name)
+        record = checkpoints.finished_record(workdir, task.name)
         if record and record.get("identity") == identity:
-            frozen, record = checkpoints.load_finished(workdir, name)
+            frozen, record = checkpoints.load_finished(workdir, task.name, task.stage.Frozen)
             return frozen, {"from_run": str(Path(workdir).absolute()), **record}
     return None
 
 
-def named(jobs: Sequence[Job], workdir: Path, config: ConfigDict) -> dict[str, Finished]:
+def named(tasks: Sequence[Task], workdir: Path, config: ConfigDict) -> dict[str, Finished]:
     """The finished stages that sections take from other runs, checked against what this config would train.
 
     A stage that was taken already stays as it was taken, and its source must not have changed since.
@@ -75,73 +81,80 @@ def named(jobs: Sequence[Job], workdir: Path, config: ConfigDict) -> dict[str, F
             identity that differs.
     """
     taken: dict[str, Finished] = {}
-    for each in jobs:
-        source = each.section.from_run
+    for task in tasks:
+        source = task.section.from_run
         if not source:
             continue
-        setting = f"--config.{each.name}.from_run={source}"
-        kept = checkpoints.load_finished(workdir, each.name)
-        if kept and not (Path(source) / "finished" / each.name).is_dir():
-            taken[each.name] = kept
+        kept = checkpoints.load_finished(workdir, task.name, task.stage.Frozen)
+        if kept and not (Path(source) / "finished" / task.name).is_dir():
+            taken[task.name] = kept
             continue
-        origin = run_directory.read_config(Path(source))
-        found = checkpoints.load_finished(Path(source), each.name)
-        if found is None:
+        setting = f"--config.{task.name}.from_run={source}"
+        origin = directory.read_config(Path(source))
+        if checkpoints.finished_record(Path(source), task.name) is None:
             raise UserError(
-                f"{setting}: the stage {each.name} is not finished there; finish that run, or leave from_run out"
+                f"{setting}: the stage {task.name} is not finished there; finish that run, or leave from_run out"
             )
-        frozen, record = found
-        _check_same_view(setting, each, origin[each.name].view, record, config)
+        frozen, record = checkpoints.load_finished(Path(source), task.name, task.stage.Frozen)
+        _check_same_view(setting, task, origin[task.name].view, record, config)
         if kept and kept[1]["digest"] != record["digest"]:
             raise UserError(f"{setting}: is not the stage that this run began with; choose another --workdir")
-        earlier = {name: record["digest"] for name, (_, record) in taken.items()}
-        if record["upstream"] != earlier:
-            needed = ", ".join(record["upstream"]) or "none"
-            raise UserError(f"{setting}: was trained on other stages; take these from the same run: {needed}")
-        _check_same_functions(setting, each, origin)
-        expected = each.stage.averaged(each.abstract_state({name: value for name, (value, _) in taken.items()}))
-        differences = _differences(expected, frozen["params"])
-        if differences:
-            raise UserError(
-                f"{setting}: does not fit this config: {'; '.join(differences[:3])}; use the settings of that run"
-            )
-        taken[each.name] = (frozen, {**record, "from_run": str(Path(source).absolute())})
+        _check_same_upstream(setting, task, record, taken, origin)
+        taken[task.name] = (frozen, {**record, "from_run": str(Path(source).absolute())})
+        _check_fits(setting, task, taken)
     return taken
 
 
-def _check_same_view(setting: str, job: Job, view: str, record: Mapping[str, Any], config: ConfigDict) -> None:
+def _check_same_view(setting: str, task: Task, view: str, record: Mapping[str, Any], config: ConfigDict) -> None:
     """Raises UserError where a stage saw other images, or other labels.
 
     Of a stage that sees no labels, which of its images have one, or were held out, may differ.
     """
     was, now = record["data"], config.data
-    if view != job.section.view:
-        raise UserError(f"{setting}: was trained on view={view}; type --config.{job.name}.view={view}")
+    if view != task.section.view:
+        raise UserError(f"{setting}: was trained on view={view}; type --config.{task.name}.view={view}")
     keys = ["name", "crop", "size"]
     if view not in ("paired", "validation"):
         keys += ["unpaired"] if now.unpaired is None else ["unpaired", "paired"]
-    if job.view.labels is not None:
+    if task.view.labels is not None:
         keys += ["label", "paired", "validation"]
     for key in keys:
-        there, here = was.get(key), now[key]
-        same = sources.title(there) == sources.title(here) if key == "name" else there == here
+        there, here = was[key], now[key]
+        same = title(there) == title(here) if key == "name" else there == here
         if not same:
             raise UserError(f"{setting}: was trained on images of data.{key}={there}; type --config.data.{key}={there}")
     drawn = now.paired is not None or now.validation > 0  # by the seed
-    if job.view.labels is not None and drawn and record["seed"] != config.seed:
+    if task.view.labels is not None and drawn and record["seed"] != config.seed:
         raise UserError(
             f"{setting}: was trained on labels that seed={record['seed']} chose; type --config.seed={record['seed']}"
         )
 
 
-def _check_same_functions(setting: str, job: Job, origin: ConfigDict) -> None:
-    """Raises UserError where a stage before it was another function in the run `origin`, whatever it froze."""
-    for name, here in job.before.items():
+def _check_same_upstream(
+    setting: str, task: Task, record: Mapping[str, Any], taken: Mapping[str, Finished], origin: ConfigDict
+) -> None:
+    """Raises UserError where a stage was trained on other stages, or on other functions of what they froze."""
+    if record["upstream"] != {name: record["digest"] for name, (_, record) in taken.items()}:
+        needed = ", ".join(record["upstream"]) or "none"
+        raise UserError(f"{setting}: was trained on other stages; take these from the same run: {needed}")
+    for name, here in earlier_functions(task).items():
         there = functions(origin[name])
         for key in sorted(there.keys() | here.keys()):
             if there.get(key) != here.get(key):
                 was = f"{name}.{key}={there.get(key)}"
                 raise UserError(f"{setting}: was trained with {was}; type --config.{was}")
+
+
+def _check_fits(setting: str, task: Task, taken: Mapping[str, Finished]) -> None:
+    """Raises UserError where a stage's parameters are not those that this config would train."""
+    frozen = taken[task.name][0]
+    upstream = {name: value for name, (value, _) in taken.items() if name != task.name}
+    expected = task.stage.averaged(task.abstract_state(upstream))
+    differences = _differences(expected, {name: getattr(frozen, name) for name in expected})
+    if differences:
+        raise UserError(
+            f"{setting}: does not fit this config: {'; '.join(differences[:3])}; use the settings of that run"
+        )
 
 
 def _differences(expected: PyTree, found: PyTree) -> list[str]:

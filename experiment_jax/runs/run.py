@@ -1,4 +1,4 @@
-"""A run directory as a Python object: its config, its model, samples and evaluation."""
+"""A run directory as a Python object: its config, its model, and its samples."""
 
 import dataclasses
 import functools
@@ -11,16 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax.config import load as configs
-from experiment_jax.data import passes
-from experiment_jax.data import split as data
+from experiment_jax.config.load import override
+from experiment_jax.config.types import from_json, to_json
+from experiment_jax.data import load, passes
 from experiment_jax.data.split import Dataset, Split
-from experiment_jax.devices import placement as parallel
 from experiment_jax.errors import UserError
-from experiment_jax.method import build as method
-from experiment_jax.method.stage import Frozen, Model, Samples, Upstream, stream
-from experiment_jax.runs import checkpoints
-from experiment_jax.runs import directory as run_directory
+from experiment_jax.method.build import Task, build
+from experiment_jax.method.stage import Model, Samples, Upstream, stream
+from experiment_jax.runs import checkpoints, directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Run:
     @functools.cached_property
     def test(self) -> Split:
         """The test split."""
-        return data.read(self.config.data, "test")[0]
+        return load.read(self.config.data, "test")[0]
 
     @functools.cached_property
     def params(self) -> Upstream:
@@ -91,7 +89,8 @@ class Run:
             seed: of the noise.
 
         Raises:
-            UserError: a run that does not sample, or low-resolution images of another shape.
+            UserError: a run that does not sample, labels that the data set does not have, or low-resolution images
+                of another shape.
         """
         return self._sampler(*self._draws(condition, seed))
 
@@ -116,6 +115,11 @@ class Run:
     def _conditions(self, condition: np.ndarray) -> np.ndarray:
         condition = np.asarray(condition)
         if self.model.degrade is None:
+            classes = self.dataset.num_classes
+            if condition.size and not 0 <= condition.min() <= condition.max() < classes:
+                raise UserError(
+                    f"condition: labels are from 0 to {classes - 1}, not {condition.min()}…{condition.max()}"
+                )
             return condition.astype(np.int32)
         if condition.shape[1:] != self.low_shape:
             raise UserError(f"low-resolution images are {condition.shape[1:]}, the run's are {self.low_shape}")
@@ -169,18 +173,12 @@ class Run:
         for key in overrides:
             if key.partition(".")[0] not in self.config.stages:
                 raise UserError(f"{key}: belongs to no stage of this run; set one of {', '.join(self.config.stages)}")
-        config = configs.from_json(configs.to_json(self.config))  # a copy in which the same settings may be None
-        configs.override(config, overrides)
+        config = from_json(to_json(self.config))  # a copy in which the same settings may be None
+        override(config, overrides)
         model = Model()
-        for part in method.build(config, self.dataset):
-            model = model.extend(part.stage)
+        for task in build(config, self.dataset):
+            model = model.extend(task.stage)
         return dataclasses.replace(self, config=config.lock(), model=model.bind(**self.model.params))
-
-    def evaluate(self, **options: Any) -> dict[str, Any]:
-        """Metrics and pictures, see `experiment_jax.evaluation.evaluate`."""
-        from experiment_jax.evaluation.evaluate import evaluate  # evaluation is written against Run
-
-        return evaluate(self, **options)
 
 
 def _keys(root: jax.Array, numbers: jax.Array) -> jax.Array:
@@ -200,32 +198,30 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
         UserError: no run there, a stage that is not finished, or no checkpoint of that step.
     """
     workdir = Path(workdir)
-    config = run_directory.read_config(workdir)
-    dataset = dataset or data.load(config.data, config.seed)
-    parts = method.build(config, dataset)
+    config = directory.read_config(workdir)
+    dataset = dataset or load.load(config.data, config.seed)
+    tasks = build(config, dataset)
     model, reached = Model(), 0
-    for part in parts:
-        last = part is parts[-1]
-        if last and step is not None:
-            frozen, reached = _from_checkpoint(workdir, part, config, model.params, step), step
+    for task in tasks:
+        if task is tasks[-1] and step is not None:
+            frozen, reached = _from_checkpoint(workdir, task, model.params, step), step
         else:
-            found = checkpoints.load_finished(workdir, part.name)
+            found = checkpoints.load_finished(workdir, task.name, task.stage.Frozen)
             if found is None:
                 raise UserError(
-                    f"--workdir {workdir}: the stage {part.name} is not finished; finish it with train.py, or name a "
+                    f"--workdir {workdir}: the stage {task.name} is not finished; finish it with train.py, or name a "
                     f"checkpoint of the last stage with --step"
                 )
             frozen, reached = found[0], found[1]["step"]
-        model = model.extend(part.stage).bind(**{part.name: frozen})
+        model = model.extend(task.stage).bind(**{task.name: frozen})
     return Run(workdir, config, model, reached, dataset)
 
 
-def _from_checkpoint(workdir: Path, part: method.Part, config: ConfigDict, upstream: Any, step: int) -> Frozen:
-    """The last stage, finished from the state of one checkpoint."""
-    saved = checkpoints.saved_steps(workdir, part.name)
+def _from_checkpoint(workdir: Path, task: Task, upstream: Upstream, step: int) -> Any:
+    """What the last stage freezes, from the state of one checkpoint."""
+    saved = checkpoints.saved_steps(workdir, task.name)
     if step not in saved:
         kept = ", ".join(map(str, saved)) or "none"
-        raise UserError(f"--step {step}: {part.name} has no such checkpoint; it has {kept}")
-    job = method.job(part, config, parallel.mesh(jax.devices()[:1]))
-    state = checkpoints.restore(workdir, part.name, step, job.abstract_state(upstream))
-    return part.stage.finish(state, part.view, upstream)
+        raise UserError(f"--step {step}: {task.name} has no such checkpoint; it has {kept}")
+    state = checkpoints.restore(workdir, task.name, step, task.abstract_state(upstream))
+    return task.stage.finish(state, task.relabelled(upstream).view, upstream)

@@ -17,10 +17,11 @@ from ml_collections import ConfigDict
 
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import judges as judge
-from experiment_jax.evaluation import reference as judged
-from experiment_jax.runs import checkpoints
-from experiment_jax.runs import directory as run_directory
+from experiment_jax.evaluation import evaluate as evaluation
+from experiment_jax.evaluation import judges
+from experiment_jax.evaluation import protocol as protocols
+from experiment_jax.files import write_text
+from experiment_jax.runs import checkpoints, directory
 from experiment_jax.runs.run import Run, load_run
 from experiment_jax.sweep import page
 from experiment_jax.sweep.members import Member, Sweep, read
@@ -43,7 +44,7 @@ def evaluate(
     Args:
         workdir: the sweep's directory.
         by: the metric that says which member is best; of several the first, and all are plotted, which needs no best.
-        protocol: see `experiment_jax.evaluation.evaluate`, as for the rest.
+        protocol: see `experiment_jax.evaluate`, as for the rest.
         num_samples: N, in place of the protocol's.
         with_cas: train a classifier on each member's samples too.
 
@@ -72,8 +73,8 @@ def evaluate(
             raise UserError(f"--by {metric}: no member has that metric; choose one of {', '.join(choice)}")
     measured = [row for row in rows if by in row.metrics]
     best = min(measured, key=lambda row: badness(by, row.metrics[by]), default=None)
-    run_directory.write_text(found.workdir / "sweep.csv", to_csv(rows))
-    run_directory.write_text(found.workdir / "sweep.html", page.page(found.spec, rows, metrics, best))
+    write_text(found.workdir / "sweep.csv", to_csv(rows))
+    write_text(found.workdir / "sweep.html", page.page(found.spec, rows, metrics, best))
     if page.panels(rows, metrics):
         pictures.save(found.workdir / "sweep.png", page.all_plots(rows, metrics))
     log.info("wrote %s and sweep.html", found.workdir / "sweep.csv")
@@ -130,7 +131,7 @@ def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, flo
     if not (fits and picture.is_file()):
         log.info("evaluating %s", member.name)
         run = load_run(workdir)
-        before = before if fits else run.evaluate(**options)
+        before = before if fits else evaluation.evaluate(run, **options)
         pictures.save(picture, row_picture(run))
     numbers = {key: value for key, value in before.items() if isinstance(value, int | float) and key not in TIMES}
     return numbers, pictures.read(picture)
@@ -148,7 +149,7 @@ def _finished(found: Sweep, member: Member) -> tuple[ConfigDict, int]:
     record = checkpoints.finished_record(workdir, found.config(member).stages[-1])
     if record is None:
         raise UserError("not trained to the end yet")
-    return run_directory.read_config(workdir), record["step"]
+    return directory.read_config(workdir), record["step"]
 
 
 def _fits(
@@ -161,13 +162,13 @@ def _fits(
     if with_cas and "cas" not in metrics and "accuracy_gen" in metrics:
         return False
     by = {key: value for key, value in metrics.items() if key == "judge" or key.startswith("witness_")}
-    return by == judge.digests(config)
+    return by == evaluation.judge_digests(config)
 
 
 def _protocol(config: ConfigDict, protocol: str | None, num_samples: int | None) -> str:
     """The protocol by which a member of that config is measured, as its metrics name it."""
-    split, count = judged.parse_protocol(protocol or config.evaluation.protocol)
-    return judged.protocol_name(split, num_samples or count)
+    split, count = protocols.parse(protocol or config.evaluation.protocol)
+    return protocols.name_of(split, num_samples or count)
 
 
 def _check_comparable(found: Sweep, protocol: str | None, num_samples: int | None) -> None:
@@ -176,7 +177,7 @@ def _check_comparable(found: Sweep, protocol: str | None, num_samples: int | Non
     for member in found.members:
         try:
             config, _ = _finished(found, member)
-            recipe = run_directory.fingerprint(judge.config_for(config.judge, config.data))
+            recipe = directory.fingerprint(judges.config_for(config.judge, config.data))
         except UserError:
             continue  # its row will say so
         own = member.name, recipe, config.judge, _protocol(config, protocol, num_samples)

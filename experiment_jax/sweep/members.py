@@ -1,7 +1,7 @@
 """Sweeps: one config trained many times, with other settings or other seeds, each in a run directory of its own.
 
 A config file may define `sweep()`, an iterable of members: pairs (name, overrides), or overrides alone, named after
-what they set, such as `{"matching.epsilon": 1.0}`; or `sweep(variant)`, where variants have members of their own.
+what they set, such as `{"matching.sinkhorn.epsilon": 1.0}`; or `sweep(variant)`, for members of each variant.
 `DIR/sweep.json` holds the members, `DIR/<name>/` the run of each, and `DIR/<name>.failed.txt` why one ended early. A
 stage that members share to the last setting is trained once: the others take it from the first
 (`experiment_jax.runs.reuse`).
@@ -21,7 +21,8 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config import load as configs
 from experiment_jax.errors import UserError
-from experiment_jax.runs import directory as run_directory
+from experiment_jax.files import write_text
+from experiment_jax.runs import directory
 
 RECORD = "sweep.json"
 
@@ -70,7 +71,7 @@ class Sweep:
         return self.workdir / f"{member.name}.failed.txt"
 
 
-def plan(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seeds: int | None, members: bool) -> Sweep:
+def define(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seeds: int | None, members: bool) -> Sweep:
     """The sweep that a person asks for; nothing is written.
 
     Args:
@@ -107,13 +108,13 @@ def plan(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seeds:
     _check_directory(sweep)
     for member in sweep.members:  # whatever is mistyped in one is said before another is trained
         with of(member):
-            run_directory.check(sweep.directory(member), sweep.config(member))
+            directory.check(sweep.directory(member), sweep.config(member))
     return sweep
 
 
 @contextlib.contextmanager
 def of(member: Member) -> Iterator[None]:
-    """What is refused in here names the member."""
+    """Adds the member's name to a UserError that is raised inside."""
     try:
         yield
     except UserError as error:
@@ -147,7 +148,7 @@ def write(sweep: Sweep) -> None:
     """Writes DIR/sweep.json, from which `read` makes the same sweep."""
     members = [dataclasses.asdict(member) for member in sweep.members]
     record = dict(config=sweep.spec, overrides=sweep.overrides, members=members)
-    run_directory.write_text(sweep.workdir / RECORD, json.dumps(record, indent=2) + "\n")
+    write_text(sweep.workdir / RECORD, json.dumps(record, indent=2) + "\n")
 
 
 def read(workdir: str | Path) -> Sweep:

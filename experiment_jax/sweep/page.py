@@ -103,7 +103,7 @@ def page(spec: str, rows: Sequence[Row], metrics: Sequence[str], best: Row | Non
 
 
 def panels(rows: Sequence[Row], metrics: Sequence[str]) -> list[tuple[str, str]]:
-    """(setting, metric) of the plots that say something: numbers, or names, that differ between members."""
+    """The plots that are drawn, as (setting, metric): settings in which members with that metric differ."""
     return [(key, metric) for key in settings_of(rows) for metric in metrics if _varies(rows, key, metric)]
 
 
@@ -131,8 +131,10 @@ def all_plots(rows: Sequence[Row], metrics: Sequence[str]) -> np.ndarray:
 
 
 def draw(axes: Axes, rows: Sequence[Row], key: str, by: str) -> None:
-    """The metric `by` of each row that has the setting `key`, with standard errors; a curve joins rows alike in all
-    other settings, and those that no other row is like are grey."""
+    """The metric `by` of each row that has the setting `key`, with standard errors.
+
+    A curve connects rows that agree in all other settings. A row that agrees with no other row is a grey point.
+    """
     curves = _curves([row for row in rows if by in row.metrics], key)
     numeric = _numeric(rows, key)
     if numeric:
@@ -144,7 +146,7 @@ def draw(axes: Axes, rows: Sequence[Row], key: str, by: str) -> None:
         look = dict(label=titles[settings]) if settings in titles else dict(color="0.6")
         axes.errorbar(x, heights, errors, fmt="o-" if numeric else "o", capsize=3, **look)
     everything = [row.metrics[by] for curve in curves.values() for row in curve]
-    if everything and 0 < 20 * min(everything) < max(everything):  # one that fails must not hide how the others differ
+    if everything and 0 < 20 * min(everything) < max(everything):  # one bad value must not hide how others differ
         axes.set_yscale("log")
     if 1 < len(titles) <= CURVES:
         axes.legend(fontsize="x-small")
@@ -164,7 +166,7 @@ def _curves(rows: Sequence[Row], key: str) -> dict[tuple[tuple[str, str], ...], 
 
 
 def _titles(groups: Sequence[tuple[tuple[str, str], ...]]) -> dict[tuple[tuple[str, str], ...], str]:
-    """What tells groups of settings apart, in as few settings as come first and do."""
+    """A label for each group of settings, of as few leading settings as tell the groups apart."""
     names = list(dict.fromkeys(name for group in groups for name, _ in group))
     titles = [""] * len(groups)
     for count in range(len(names) + 1):
@@ -181,7 +183,7 @@ def _numeric(rows: Sequence[Row], key: str) -> bool:
 
 
 def _numeric_axis(axes: Axes, values: Sequence[float]) -> None:
-    """Ticks at the values; logarithmic where they are of different sizes, 0 among them or not."""
+    """Ticks at the values. The axis is logarithmic where the largest is at least ten times the smallest above 0."""
     sizes = [abs(value) for value in values if value]
     if sizes and max(sizes) >= 10 * min(sizes):
         axes.set_xscale("symlog", linthresh=min(sizes))

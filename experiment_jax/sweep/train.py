@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import jax
 from ml_collections import ConfigDict
 
-from experiment_jax.data import split as data
+from experiment_jax.data.load import load
 from experiment_jax.data.split import Dataset
 from experiment_jax.errors import UserError
-from experiment_jax.runs import directory as run_directory
+from experiment_jax.files import write_text
 from experiment_jax.sweep import together
 from experiment_jax.sweep.members import Member, Sweep, of, write
-from experiment_jax.training.logger import Stopped
+from experiment_jax.training.loop import Stopped
 from experiment_jax.training.train import prepare, train
 
 log = logging.getLogger(__name__)
@@ -45,13 +45,13 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
         with of(member):
             prepare(config := sweep.config(member), sweep.directory(member), devices, images(config))
     write(sweep)
-    beside = [sweep.directory(member) for member in sweep.members]
+    siblings = [sweep.directory(member) for member in sweep.members]
     failed: list[str] = []
     for number, member in chosen:
         log.info("member %d (0 to %d): %s", number, last, member.name)
         try:
             config = sweep.config(member)
-            train(config, sweep.directory(member), devices, images(config), beside)
+            train(config, sweep.directory(member), devices, images(config), siblings)
             _note(sweep, member, None)
         except Stopped:
             raise
@@ -63,17 +63,17 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
 
 
 def _loader() -> Callable[[ConfigDict], Dataset]:
-    """`data.load` of a config, read once where the next config has the same."""
+    """The data set of a config, read once where the next config has the same."""
     kept: dict[str, Dataset] = {}
 
-    def load(config: ConfigDict) -> Dataset:
+    def cached(config: ConfigDict) -> Dataset:
         key = json.dumps([config.data.to_dict(), config.seed])
         if key not in kept:
             kept.clear()
-            kept[key] = data.load(config.data, config.seed)
+            kept[key] = load(config.data, config.seed)
         return kept[key]
 
-    return load
+    return cached
 
 
 def train_together(sweep: Sweep, devices: Sequence[jax.Device] | None = None) -> list[str]:
@@ -85,12 +85,12 @@ def train_together(sweep: Sweep, devices: Sequence[jax.Device] | None = None) ->
     """
     found = {member.name: sweep.config(member) for member in sweep.members}
     varied = together.varied(found)
-    beside = [sweep.directory(member) for member in sweep.members]
+    siblings = [sweep.directory(member) for member in sweep.members]
     runs, images = {}, _loader()
     for member in sweep.members:
         with of(member):
             place = sweep.directory(member)
-            runs[member.name] = prepare(found[member.name], place, devices, images(found[member.name]), beside)
+            runs[member.name] = prepare(found[member.name], place, devices, images(found[member.name]), siblings)
     together.check(runs, varied)
     write(sweep)
     errors = together.train(runs, varied)
@@ -109,5 +109,5 @@ def _note(sweep: Sweep, member: Member, error: Exception | None) -> None:
     if not isinstance(error, UserError):
         reason = f"{type(error).__name__}: {reason}"
         log.error("%s", "".join(traceback.format_exception(error)))
-    run_directory.write_text(place, reason.partition("\n")[0] + "\n")
+    write_text(place, reason.partition("\n")[0] + "\n")
     log.error("member %s failed: %s", member.name, reason.partition("\n")[0])

@@ -7,36 +7,33 @@ between: the estimate is above W₁ and tends to it as λ grows.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import ClassVar
 
 import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
-from experiment_jax.method.stage import Context
-from experiment_jax.networks import optimiser, train_state
-from experiment_jax.networks.train_state import TrainState
+from experiment_jax.config import checks
+from experiment_jax.method.stage import Metrics, PyTree
+from experiment_jax.networks import optimiser
+from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax.condition import is_label, phi
-from lsdm_jax.generator import OneStep
-from lsdm_jax.matching import Matcher, batch_weights
+from lsdm_jax.matchers.generator import OneStepMatcher
+from lsdm_jax.matchers.matcher import batch_weights
 
-PyTree = Any
-Metrics = Mapping[str, jax.Array]
 Clouds = tuple[jax.Array, jax.Array, jax.Array]  # real, generated, and points between, each [batch, features]
 Score = Callable[[jax.Array], jax.Array]  # points [batch, features] -> f [batch], row by row
+ScoreOf = Callable[[PyTree, jax.Array], jax.Array]  # the same, of the critic's parameters and points
 
 
 class Critic(nn.Module):
     """f: points `[batch, features]` -> `[batch]`, `depth` hidden layers of `width` units.
 
-    Smooth, because the penalty differentiates it twice; and row by row, with no norm over features either: dividing by
-    the size of the input would bend the slope of 1 that f is to have.
+    Smooth, because the penalty differentiates it twice. There is no BatchNorm, because rows must not mix, and no
+    LayerNorm, because it would distort the slope that the penalty holds near 1.
     """
 
     width: int
@@ -106,28 +103,28 @@ def critic_loss(
 
 def critic_step(
     state: TrainState,
-    score: Callable[[PyTree, jax.Array], jax.Array],
+    score: ScoreOf,
     clouds: Clouds,
     weights: jax.Array,
     penalty: float,
-    descent: optax.GradientTransformation,
+    descent: Descent,
     one_sided: bool = False,
 ) -> tuple[TrainState, Metrics]:
-    """One step of the critic by its optimiser `descent`; `score`(params, points) is f; see `critic_loss`."""
+    """One step of the critic; see `critic_loss`."""
 
     def loss(params, statistics):
         value, metrics = critic_loss(lambda points: score(params, points), clouds, weights, penalty, one_sided)
         return value, (statistics, metrics)
 
-    state, evidence = train_state.descend(state, loss, descent, ema_decay=0.0)  # nobody reads a critic's average
-    del evidence["gradient_norm"]  # of the loss by its parameters; `critic_gradient_norm` is the slope of f
-    prefixed = {f"critic_{name}": evidence.pop(name) for name in ("loss", "update_norm", "parameter_norm")}
-    return state, {**prefixed, **evidence}
+    state, metrics = descent.step(state, loss)
+    del metrics["gradient_norm"]  # of the loss by its parameters; `critic_gradient_norm` is the slope of f
+    prefixed = {f"critic_{name}": metrics.pop(name) for name in ("loss", "update_norm", "parameter_norm")}
+    return state, {**prefixed, **metrics}
 
 
 def lift(condition: jax.Array, num_classes: int, beta: float) -> jax.Array:
     """What the critic sees of the condition `[batch, k]`: βφ(x); for β = ∞ the label one-hot, or the image as it is."""
-    if not settings.is_infinite(beta):
+    if beta != float("inf"):
         return beta * phi(condition, num_classes)
     return jax.nn.one_hot(condition, num_classes) if is_label(condition) else condition
 
@@ -138,22 +135,25 @@ def blur(key: jax.Array, points: jax.Array, smoothing: float) -> jax.Array:
     Between laws blurred alike, W₁ still vanishes only where the laws agree, and few points stand for theirs much better
     (Goldfeld et al. 2020, arXiv 2002.01012): exact W₁ to few points rewards samples that contract towards them.
     """
-    return points if settings.is_off(smoothing) else points + smoothing * jax.random.normal(key, points.shape)
+    return points + smoothing * jax.random.normal(key, points.shape) if smoothing else points
 
 
 def stratified(key: jax.Array, condition: jax.Array, real: jax.Array, generated: jax.Array):
-    """β = ∞: f(x, ·) is a function of z for each x, and row i of both clouds is of condition i.
+    """β = ∞: for each x, f(x, ·) is a function of z, and its slope is that over z alone.
 
     Args:
         key: of the points between.
-        condition: `[batch, k]`, see `lift`.
+        condition: of row i of both clouds, `[batch, k]`, see `lift`.
         real: latents `[batch, latent]`.
         generated: latents `[batch, latent]`.
 
     Returns:
-        What makes f(x, z) a function of the points that the slope is measured over, here z; and the three clouds.
+        A function from points to what f takes, here from z to (x, z); and the three clouds, here of z.
     """
-    within = lambda z: jnp.concatenate([condition, z], axis=-1)  # noqa: E731
+
+    def within(z: jax.Array) -> jax.Array:
+        return jnp.concatenate([condition, z], axis=-1)
+
     return within, (real, generated, interpolate(key, real, generated))
 
 
@@ -169,75 +169,75 @@ def joint(key: jax.Array, condition: jax.Array, real: jax.Array, generated: jax.
 
 
 @dataclasses.dataclass(frozen=True)
-class Game:
-    """min_G max_f: what does not change in training. `descents` are the optimisers of G and of f; for the rest see
-    `matcher`."""
+class CriticMatcher(OneStepMatcher):
+    """G and the critic f are trained in turn, min_G max_f: f estimates W₁, and G lowers the estimate.
 
-    sampler: OneStep
-    critic: Critic
-    descents: tuple[optax.GradientTransformation, optax.GradientTransformation]
-    config: ConfigDict
-    context: Context
+    One batch serves all critic steps of an update; each step draws its own noise and its own points between. Where
+    pairs are few, a batch may hold all of them. A larger batch shows the critic more data.
+    """
+
+    NAME = "critic"
+    SETTINGS: ClassVar = dict(
+        penalty=10.0,  # λ
+        one_sided=False,  # leave slopes of f below 1 free
+        smoothing=0.0,  # noise on both clouds, so that few points do not stand apart; in units of the latents' scale
+        steps=3,  # of f for each of G
+        width=512,  # of f's layers
+        depth=3,
+        optimiser=dict(learning_rate=5e-4, b1=0.0),
+    )
+    IMAGES = True
+
+    def check(self) -> None:
+        checks.at_least(self.own, self.where, 1, steps=3, width=512, depth=3)
+        checks.positive(self.own, self.where, penalty=10.0)
+        checks.at_least(self.own, self.where, 0, smoothing=1.0)
+        optimiser.build(self.own.optimiser, self.context.total_steps)
+
+    @property
+    def critic(self) -> Critic:
+        return Critic(self.own.width, self.own.depth)
+
+    @property
+    def critic_descent(self) -> Descent:
+        steps = self.context.total_steps * self.own.steps
+        return Descent(optimiser.build(self.own.optimiser, steps), ema_decay=0.0)  # nobody reads a critic's average
 
     def init(self, key: jax.Array, latents: jax.Array, condition: jax.Array) -> State:
         first, second = jax.random.split(key)
         points = jnp.concatenate([lift(condition, self.context.num_classes, self.config.beta), latents], axis=-1)
-        params = self.sampler.init(first, condition), self.critic.init(second, points)["params"]
-        return State(*(train_state.create(*each) for each in zip(params, self.descents, strict=True)))
+        critic = self.critic_descent.init(self.critic.init(second, points)["params"])
+        return State(super().init(first, latents, condition), critic)
 
-    def problem(self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array):
-        """The critic's problem at the generator `params`: f as (params, points) -> `[batch]`, and the clouds."""
+    def problem(
+        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
+    ) -> tuple[ScoreOf, Clouds]:
+        """The critic's problem at the generator `params`: f, and the clouds."""
         noise_key, between_key, *blurs = jax.random.split(key, 4)
         lifted = lift(condition, self.context.num_classes, self.config.beta)
-        setting = stratified if settings.is_infinite(self.config.beta) else joint
-        clouds = latents, self.sampler.draw(params, noise_key, condition)
-        real, generated = (blur(key, z, self.config.smoothing) for key, z in zip(blurs, clouds, strict=True))
+        setting = stratified if self.config.beta == float("inf") else joint
+        clouds = latents, self.draw(params, noise_key, condition)
+        real, generated = (blur(key, z, self.own.smoothing) for key, z in zip(blurs, clouds, strict=True))
         points, clouds = setting(between_key, lifted, real, generated)
         return (lambda params, rows: self.critic.apply({"params": params}, points(rows))), clouds
 
     def update(self, state: State, latents: jax.Array, condition: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
         weights = batch_weights(condition, self.context.class_weights, self.config.beta)
-        descent, critic_descent = self.descents
+        slope = self.own.penalty, self.critic_descent, self.own.one_sided
 
         def criticise(critic: TrainState, key: jax.Array):
             score, clouds = self.problem(state.generator.params, latents, condition, key)
-            slope = self.config.penalty, critic_descent, self.config.one_sided
             return critic_step(critic, score, clouds, weights, *slope)
 
-        keys = jax.random.split(key, self.config.critic_steps + 1)
+        keys = jax.random.split(key, self.own.steps + 1)
         critic, found = jax.lax.scan(criticise, state.critic, keys[1:])
 
         def loss(params, statistics):
             score, (real, generated, _) = self.problem(params, latents, condition, keys[0])
-            f = functools.partial(score, critic.params)
-            return dual_value(f(real), f(generated), weights), (statistics, {})
+            return dual_value(score(critic.params, real), score(critic.params, generated), weights), (statistics, {})
 
-        generator, evidence = train_state.descend(state.generator, loss, descent, self.config.ema_decay)
-        return State(generator, critic), {**evidence, **jax.tree.map(lambda steps: steps[-1], found)}
+        generator, metrics = self.descent.step(state.generator, loss)
+        return State(generator, critic), {**metrics, **jax.tree.map(lambda steps: steps[-1], found)}
 
-
-def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher.
-
-    One batch serves all critic steps of an update, each with its own noise and points between: any batch that the
-    classes can share will do, and where pairs are few it may be all of them. A larger batch shows the critic more data.
-
-    Args:
-        config: beta, penalty (λ), one_sided (whether slopes below 1 are free), smoothing (σ, see `blur`), critic_steps
-            (to each step of the generator), critic_width, critic_depth, critic_optimiser, and for the generator
-            noise_size, width, depth, optimiser, ema_decay.
-        context: see `Context`.
-
-    Raises:
-        UserError: no critic step, a penalty that is not positive, or a negative smoothing.
-    """
-    settings.check_at_least(config, context.name, 1, critic_steps=3)
-    settings.check_positive(config, context.name, penalty=10.0)
-    settings.check_at_least(config, context.name, 0, smoothing=1.0)
-    descents = (
-        optimiser.build(config.optimiser, context.total_steps),
-        optimiser.build(config.critic_optimiser, context.total_steps * config.critic_steps),
-    )
-    sampler = OneStep.build(config, context)
-    game = Game(sampler, Critic(config.critic_width, config.critic_depth), descents, config, context)
-    return Matcher(game.init, game.update, lambda state: state.generator.average["params"], sampler.sample, nfe=1)
+    def averaged(self, state: State) -> PyTree:
+        return super().averaged(state.generator)

@@ -6,23 +6,18 @@ E(Y) given X = x, though each x has one y only. It is what the Sinkhorn divergen
 → ∞, with a self term of independent draws: no minibatch bias, nothing to solve, and an x of its own is a stratum.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
-from experiment_jax.method.stage import Context
-from experiment_jax.networks import optimiser, train_state
-from lsdm_jax.generator import OneStep
-from lsdm_jax.matching import Matcher, batch_weights
-
-PyTree = Any
+from experiment_jax.config import checks
+from experiment_jax.method.stage import Metrics, PyTree
+from lsdm_jax.matchers.generator import OneStepMatcher
+from lsdm_jax.matchers.matcher import batch_weights
 
 
-def energy_score(generated: jax.Array, real: jax.Array) -> tuple[jax.Array, Mapping[str, jax.Array]]:
+def energy_score(generated: jax.Array, real: jax.Array) -> tuple[jax.Array, Metrics]:
     """(1/K) Σₖ ‖gₖ − y‖ − 1/(2K(K−1)) Σₖₗ ‖gₖ − gₗ‖ of each row `[batch]`, and means of both sums' terms.
 
     Args:
@@ -43,32 +38,24 @@ def lengths(differences: jax.Array) -> jax.Array:
     return jnp.where(vanishes, 0.0, jnp.sqrt(jnp.where(vanishes, 1.0, squared)))
 
 
-def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher.
+@dataclasses.dataclass(frozen=True)
+class EnergyMatcher(OneStepMatcher):
+    """G minimises the energy score of its samples, given their condition. β only says whether batches are stratified.
 
-    Args:
-        config: draws (K), and for the generator noise_size, width, depth, optimiser, ema_decay; beta only says whether
-            batches are stratified.
-        context: see `Context`.
-
-    Raises:
-        UserError: fewer than two draws.
+    It has no settings of its own; K is the stage's `draws`.
     """
-    settings.check_at_least(config, context.name, 2, draws=4)
-    sampler = OneStep.build(config, context)
-    descent = optimiser.build(config.optimiser, context.total_steps)
 
-    def init(key: jax.Array, latents: jax.Array, condition: jax.Array) -> train_state.TrainState:
-        return train_state.create(sampler.init(key, condition), descent)
+    NAME = "energy"
+    IMAGES = True
 
-    def update(state: train_state.TrainState, latents: jax.Array, condition: jax.Array, key: jax.Array):
-        weights = batch_weights(condition, context.class_weights, config.beta)
+    def check(self) -> None:
+        checks.at_least(self.config, self.context.name, 2, draws=4)
 
-        def loss(params, statistics):
-            drawn = sampler.draw(params, key, condition).reshape(-1, config.draws, latents.shape[-1])
-            scores, metrics = energy_score(drawn, latents[:: config.draws])
-            return config.draws * jnp.sum(weights[:: config.draws] * scores), (statistics, metrics)
-
-        return train_state.descend(state, loss, descent, config.ema_decay)
-
-    return Matcher(init, update, lambda state: state.average["params"], sampler.sample, nfe=1)
+    def loss(
+        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        draws = self.config.draws
+        weights = batch_weights(condition, self.context.class_weights, self.config.beta)
+        drawn = self.draw(params, key, condition).reshape(-1, draws, latents.shape[-1])
+        scores, metrics = energy_score(drawn, latents[::draws])
+        return draws * jnp.sum(weights[::draws] * scores), metrics

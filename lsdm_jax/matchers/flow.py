@@ -16,23 +16,20 @@ and ε may be small. For equal numbers of points E V descends the minibatch ener
 E OT(Y, Y′) of Salimans et al. 2018 (arXiv 1803.05573), which for exact OT vanishes nowhere else.
 """
 
-from typing import Any
+import dataclasses
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
+from experiment_jax.config import checks
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Context
-from experiment_jax.networks import optimiser, train_state
+from experiment_jax.method.stage import Metrics, PyTree
 from lsdm_jax import transport
-from lsdm_jax.generator import OneStep
+from lsdm_jax.matchers.generator import OneStepMatcher
+from lsdm_jax.matchers.matcher import batch_weights, check_beta
 from lsdm_jax.matchers.sinkhorn import pairs
-from lsdm_jax.matching import Matcher, batch_weights, check_beta
-from lsdm_jax.transport import Metrics
 
-PyTree = Any
 Clouds = tuple[jax.Array, jax.Array, jax.Array]  # x, y and the second batch, or their conditions
 
 
@@ -87,59 +84,55 @@ def joint(
     return drifts[:, fixed:], metrics
 
 
-def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher.
+@dataclasses.dataclass(frozen=True)
+class FlowMatcher(OneStepMatcher):
+    """G is regressed onto where the drift V carries its samples.
 
-    A second batch costs an evaluation of G and its plan, a third of what a point costs that is moved: so few are moved
-    towards many.
-
-    Args:
-        config: beta, epsilon, max_iterations, threshold, thinning (how many points of the data and of the second batch
-            there are for each that is moved), and for the generator noise_size, width, depth, optimiser, ema_decay.
-        context: see `Context`.
-
-    Raises:
-        UserError: an epsilon that is not positive, no iterations, no thinning, one that leaves classes unequal, or β =
-            ∞ where conditions are images.
+    A point of the second batch costs one evaluation of G and its part of a plan, a third of what a moved point costs.
+    So a few points, one of each `thinning`, are moved towards many.
     """
-    check_beta(config, context)
-    settings.check_positive(config, context.name, epsilon=2.0)
-    settings.check_at_least(config, context.name, 1, max_iterations=200, thinning=4)
-    strata = context.num_classes if settings.is_infinite(config.beta) else 1
-    if config.batch_size % (strata * config.thinning):
-        nearest = max(round(config.batch_size / (strata * config.thinning)), 1) * strata * config.thinning
-        raise UserError(
-            f"{context.name}.thinning={config.thinning}: does not divide a class's part of a batch of "
-            f"{config.batch_size}; type --config.{context.name}.batch_size={nearest}"
-        )
-    sampler = OneStep.build(config, context)
-    descent = optimiser.build(config.optimiser, context.total_steps)
-    solver = dict(epsilon=config.epsilon, max_iterations=config.max_iterations, threshold=config.threshold)
 
-    def field(clouds: Clouds, conditions: Clouds) -> tuple[jax.Array, Metrics]:
-        if not settings.is_infinite(config.beta):
-            return joint(clouds, conditions, config.beta, context.num_classes, **solver)
-        classes = (context.num_classes, -1, clouds[0].shape[-1])
+    NAME = "flow"
+    SETTINGS: ClassVar = dict(
+        epsilon=5.0,  # in units of latent distance
+        max_iterations=200,
+        threshold=1e-2,  # a plan has converged where its marginals are off by less, in L1
+        thinning=1,  # points of the data, and of the model's second batch, for each point that is moved
+    )
+    IMAGES = True
+
+    def check(self) -> None:
+        check_beta(self.config, self.context)
+        checks.positive(self.own, self.where, epsilon=2.0, threshold=1e-2)
+        checks.at_least(self.own, self.where, 1, max_iterations=200, thinning=4)
+        each = self.own.thinning * (self.context.num_classes if self.config.beta == float("inf") else 1)
+        if self.config.batch_size % each:
+            nearest = max(round(self.config.batch_size / each), 1) * each
+            raise UserError(
+                f"{self.where}.thinning={self.own.thinning}: does not divide a class's part of a batch of "
+                f"{self.config.batch_size}; type --config.{self.context.name}.batch_size={nearest}"
+            )
+
+    def loss(
+        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        """½ Σ w ‖G − sg(G + V)‖², and the length of the drift."""
+        first, second = jax.random.split(key)
+        moved = condition[:: self.own.thinning]  # of a batch sorted by class, as many of each
+        weights = batch_weights(moved, self.context.class_weights, self.config.beta)
+        other = jax.lax.stop_gradient(self.draw(params, second, condition))
+        x = self.draw(params, first, moved)
+        fixed = jax.lax.stop_gradient(x)
+        drifts, metrics = self.field((fixed, latents, other), (moved, condition, condition))
+        squares = jnp.sum((x - (fixed + drifts)) ** 2, axis=-1)
+        return jnp.sum(weights * squares) / 2, {**metrics, "drift_norm": jnp.sqrt(jnp.sum(weights * squares))}
+
+    def field(self, clouds: Clouds, conditions: Clouds) -> tuple[jax.Array, Metrics]:
+        """V at the first of the clouds."""
+        solver = {name: self.own[name] for name in ("epsilon", "max_iterations", "threshold")}
+        beta, num_classes = self.config.beta, self.context.num_classes
+        if beta != float("inf"):
+            return joint(clouds, conditions, beta, num_classes, **solver)
+        classes = (num_classes, -1, clouds[0].shape[-1])
         drifts, metrics = stratified(*(z.reshape(classes) for z in clouds), **solver)
         return drifts.reshape(clouds[0].shape), metrics
-
-    def init(key: jax.Array, latents: jax.Array, condition: jax.Array) -> train_state.TrainState:
-        return train_state.create(sampler.init(key, condition), descent)
-
-    def update(state: train_state.TrainState, latents: jax.Array, condition: jax.Array, key: jax.Array):
-        first, second = jax.random.split(key)
-        moved = condition[:: config.thinning]  # of a batch sorted by class, as many of each
-        weights = batch_weights(moved, context.class_weights, config.beta)
-        other = sampler.draw(state.params, second, condition)
-
-        def loss(params, statistics):
-            x = sampler.draw(params, first, moved)
-            fixed = jax.lax.stop_gradient(x)
-            drifts, metrics = field((fixed, latents, other), (moved, condition, condition))
-            squares = jnp.sum((x - (fixed + drifts)) ** 2, axis=-1)
-            metrics = {**metrics, "drift_norm": jnp.sqrt(jnp.sum(weights * squares))}
-            return jnp.sum(weights * squares) / 2, (statistics, metrics)
-
-        return train_state.descend(state, loss, descent, config.ema_decay)
-
-    return Matcher(init, update, lambda state: state.average["params"], sampler.sample, nfe=1)

@@ -4,9 +4,10 @@ q(z | x) = Σ_k π_{x,k} N(z; μ_{x,k}, Σ_{x,k}) with full covariances: density
 trained, as Ghosh et al. 2020 (arXiv 1903.12436, section 5) do over all classes. No generator.
 """
 
+import dataclasses
 import logging
 import warnings
-from typing import Any
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,46 +16,44 @@ from ml_collections import ConfigDict
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from experiment_jax.config import checks as settings
+from experiment_jax.config import checks
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Context, Upstream
-from lsdm_jax.matching import Matcher
+from experiment_jax.method.stage import PyTree, Upstream
+from lsdm_jax.matchers.matcher import Matcher
 
 log = logging.getLogger(__name__)
-PyTree = Any
 
 
-def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher.
+@dataclasses.dataclass(frozen=True)
+class MixtureMatcher(Matcher):
+    """A mixture of normal laws for each class, fitted in one pass; nothing is trained."""
 
-    Args:
-        config: components (of each class), covariance_floor (added to the variance of each coordinate; latents have
-            variance 1).
-        context: see `Context`.
+    NAME = "gmm"
+    SETTINGS: ClassVar = dict(
+        components=10,  # of the mixture of each class
+        covariance_floor=1e-3,  # added to the variance of each coordinate, which over all classes is 1
+    )
+    nfe = 0
 
-    Raises:
-        UserError: no component, a negative floor, or a class with fewer latents than components; of a view that a
-            labeller completes, only `fit` knows and refuses that.
-    """
-    settings.check_at_least(config, context.name, 1, components=10)
-    settings.check_at_least(config, context.name, 0, covariance_floor=1e-3)
-    if context.class_counts is not None and config.get("view") != "partly":  # the rest's labels are not known yet
-        _check_members(config, context.name, context.class_counts)
+    def check(self) -> None:
+        checks.at_least(self.own, self.where, 1, components=10)
+        checks.at_least(self.own, self.where, 0, covariance_floor=1e-3)
+        if self.config.view != "partly":  # else a labeller's labels of the rest are not known yet
+            _check_members(self.own, self.where, self.context.class_counts)
 
-    def fit(latents: np.ndarray, labels: np.ndarray, upstream: Upstream) -> PyTree:
-        classes = range(context.num_classes)
-        _check_members(config, context.name, np.bincount(labels, minlength=len(classes)))
-        return stacked([mixture(latents[labels == c], config.components, config.covariance_floor) for c in classes])
+    def fit(self, latents: np.ndarray, labels: np.ndarray, upstream: Upstream) -> PyTree:
+        classes = range(self.context.num_classes)
+        _check_members(self.own, self.where, np.bincount(labels, minlength=len(classes)))
+        own = self.own.components, self.own.covariance_floor
+        return stacked([mixture(latents[labels == label], *own) for label in classes])
 
-    def sample(fitted: PyTree, key: jax.Array, label: jax.Array) -> jax.Array:
+    def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
         """μ + A ε with A Aᵀ = Σ, of a component that is drawn by its weight."""
-        weights, means, roots = (jnp.asarray(fitted[name])[label] for name in ("weights", "means", "roots"))
+        weights, means, roots = (jnp.asarray(params[name])[x] for name in ("weights", "means", "roots"))
         choice, noise = jax.random.split(key)
         k = jax.random.categorical(choice, jnp.log(weights))
         mean, root = means[k], roots[k]
         return mean + root @ jax.random.normal(noise, mean.shape)
-
-    return Matcher.fitted(fit, sample)
 
 
 def mixture(points: np.ndarray, components: int, floor: float) -> GaussianMixture:
@@ -79,7 +78,7 @@ def stacked(mixtures: list[GaussianMixture]) -> PyTree:
 
 
 def _check_members(config: ConfigDict, name: str, members: np.ndarray) -> None:
-    """Raises UserError where the smallest class, of members int `[classes]`, has fewer than it gets components."""
+    """Raises UserError where the smallest class has fewer latents than components; `members` int `[classes]`."""
     label = int(np.argmin(members))
     least = int(members[label])
     if least < max(config.components, 2):

@@ -5,30 +5,30 @@ and scale of the representation. A representation that was trained towards no la
 mean and mean square, which standardised is N(0, I). Either way the condition is not heeded.
 """
 
-from typing import Any
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
-from experiment_jax.method.stage import Context, Upstream
-from lsdm_jax.matching import Matcher
-
-PyTree = Any
+from experiment_jax.method.stage import PyTree, Upstream
+from lsdm_jax.matchers.matcher import Matcher
 
 
-def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher; it has no settings."""
-    size = context.model.latent_size
+@dataclasses.dataclass(frozen=True)
+class PriorMatcher(Matcher):
+    """Samples are drawn from one normal law, whatever their condition. Nothing is trained; there are no settings."""
 
-    def fit(latents: np.ndarray, labels: np.ndarray, upstream: Upstream) -> PyTree:
-        if context.model.prior is None:
-            return {"mean": np.zeros(size, np.float32), "deviation": np.ones((), np.float32)}
-        mean, deviation = context.model.prior(upstream)
+    NAME = "prior"
+    CONDITIONAL = False
+    nfe = 0
+
+    def fit(self, latents: np.ndarray, labels: np.ndarray, upstream: Upstream) -> PyTree:
+        model = self.context.model
+        if model.prior is None:
+            return {"mean": np.zeros(model.latent_size, np.float32), "deviation": np.ones((), np.float32)}
+        mean, deviation = model.prior(upstream)
         return {"mean": mean, "deviation": deviation}
 
-    def sample(fitted: PyTree, key: jax.Array, label: jax.Array) -> jax.Array:
-        return fitted["mean"] + fitted["deviation"] * jax.random.normal(key, jnp.shape(fitted["mean"]))
-
-    return Matcher.fitted(fit, sample, conditional=False)
+    def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
+        return params["mean"] + params["deviation"] * jax.random.normal(key, jnp.shape(params["mean"]))

@@ -6,25 +6,26 @@ ln σ ~ N(P_mean, P_std²), a network F behind the preconditioning of their tabl
     D(z; σ, x) = c_skip(σ) z + c_out(σ) F(c_in(σ) z; c_noise(σ), x),   min E λ(σ) ‖D(y + n; σ, x) − y‖²,
 
 and samples follow dz/dσ = (z − D(z; σ, x))/σ from σ_max down to 0, deterministic after the first noise. Guidance is D +
-w (D − D_∅), w = 0 being none and D_∅ told no condition (Ho & Salimans 2022, arXiv 2207.12598, eq. 6).
+w (D − D_∅): D_∅ is D without the condition, and w = 0 is no guidance (Ho & Salimans 2022, arXiv 2207.12598, eq. 6).
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
+from experiment_jax.config import checks
 from experiment_jax.errors import UserError
-from experiment_jax.method.stage import Context
-from experiment_jax.networks import optimiser, train_state
-from lsdm_jax.condition import Told
-from lsdm_jax.matching import Matcher, batch_weights
+from experiment_jax.method.stage import Metrics, PyTree
+from experiment_jax.networks.layers import trunk
+from experiment_jax.networks.train_state import TrainState
+from lsdm_jax.condition import ConditionEncoder
+from lsdm_jax.matchers.generator import OneStepMatcher
+from lsdm_jax.matchers.matcher import batch_weights
 
-PyTree = Any
 Denoise = Callable[[jax.Array, jax.Array], jax.Array]  # (z [latent], σ) -> D [latent]
 
 RHO = 7.0  # of the steps in σ: the larger, the more of them at small σ
@@ -34,8 +35,8 @@ FREQUENCIES = 16
 class Network(nn.Module):
     """F: scaled latents `[batch, latent_size]`, c_noise `[batch]` and conditions -> `[batch, latent_size]`.
 
-    Of the generator's size and shape, with the noise level in place of noise. Where `told` `[batch]` is 0 and not 1,
-    the row is told no condition.
+    Of the generator's size and shape, with the noise level in place of noise. Where `given` `[batch]` is 0 and not 1,
+    the network does not see the row's condition.
 
     Attributes:
         width: units of each hidden layer.
@@ -50,12 +51,11 @@ class Network(nn.Module):
     latent_size: int
 
     @nn.compact
-    def __call__(self, scaled: jax.Array, level: jax.Array, condition: jax.Array, told: jax.Array) -> jax.Array:
+    def __call__(self, scaled: jax.Array, level: jax.Array, condition: jax.Array, given: jax.Array) -> jax.Array:
         angles = level[:, None] * jnp.geomspace(0.5, 16.0, FREQUENCIES)
-        told = told[:, None] * Told(self.num_classes, self.width)(condition)
-        x = jnp.concatenate([scaled, jnp.sin(angles), jnp.cos(angles), told], axis=-1)
-        for _ in range(self.depth):
-            x = nn.silu(nn.LayerNorm()(nn.Dense(self.width)(x)))
+        encoded = given[:, None] * ConditionEncoder(self.num_classes, self.width)(condition)
+        x = jnp.concatenate([scaled, jnp.sin(angles), jnp.cos(angles), encoded], axis=-1)
+        x = trunk(x, self.width, self.depth)
         return nn.Dense(self.latent_size)(x)
 
 
@@ -91,9 +91,9 @@ def schedule(steps: int, smallest: float, largest: float) -> jax.Array:
 def integrate(denoise: Denoise, z: jax.Array, sigmas: jax.Array) -> jax.Array:
     """The flow dz/dσ = (z − D(z; σ))/σ by the multistep DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095).
 
-    A step is z ← (σ′/σ) z + (1 − σ′/σ) D̃, which with D̃ = D is Euler's; D̃ = D + b (D − D₋), with D₋ of the step before
-    and b half the ratio of the two steps in ln σ, makes it of second order for no further evaluation. The first step
-    and the last, to σ = 0, are Euler's.
+    A step is z ← (σ′/σ) z + (1 − σ′/σ) D̃. With D̃ = D it is Euler's. With D̃ = D + b (D − D₋) it is of second order and
+    takes no further evaluation: D₋ is D of the step before, and b is half the ratio of the two steps in ln σ. The first
+    step and the last, to σ = 0, are Euler's.
 
     Args:
         denoise: D, evaluated once a step.
@@ -112,72 +112,81 @@ def integrate(denoise: Denoise, z: jax.Array, sigmas: jax.Array) -> jax.Array:
     return jax.lax.scan(step, (z, jnp.zeros_like(z)), (sigmas[:-1], sigmas[1:], bends))[0][0]
 
 
-def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher.
+@dataclasses.dataclass(frozen=True)
+class ScoreMatcher(OneStepMatcher):
+    """A diffusion model of the latents: F is trained to denoise them, and a sample evaluates F many times.
 
-    Args:
-        config: sigma_data (root mean square of a latent's coordinate: 1 for a representation that standardises its
-            latents, and what the preconditioning wants within a factor of 2 or so), sigma_mean and sigma_std (of ln σ
-            in training), sigma_min and sigma_max (where sampling ends and begins), sampling_steps, guidance (w),
-            label_dropout (share of the batch that is told no condition), width, depth, optimiser, ema_decay; beta only
-            says whether batches are stratified.
-        context: see `Context`.
-
-    Raises:
-        UserError: no sampling step, scales that are not positive or not in order, a guidance that is negative or was
-            not trained for.
+    β only says whether batches are stratified.
     """
-    _check(config, context.name)
-    network = Network(config.width, config.depth, context.num_classes, context.model.latent_size)
-    descent = optimiser.build(config.optimiser, context.total_steps)
-    guided = not settings.is_off(config.guidance)
 
-    def init(key: jax.Array, latents: jax.Array, condition: jax.Array) -> train_state.TrainState:
+    NAME = "score"
+    SETTINGS: ClassVar = dict(
+        sampling_steps=50,
+        guidance=0.0,  # w of D + w (D − D without condition); 0: none. Otherwise a step takes two evaluations
+        label_dropout=0.1,  # share of a batch whose condition F does not see
+        sigma_data=1.0,  # root mean square of a latent's coordinate, and the unit of the next four
+        sigma_mean=-0.5,  # of ln σ in training
+        sigma_std=1.2,
+        sigma_min=0.005,  # where sampling ends
+        sigma_max=80.0,  # where sampling begins
+    )
+    IMAGES = True
+
+    def check(self) -> None:
+        own, where = self.own, self.where
+        checks.at_least(own, where, 1, sampling_steps=50)
+        checks.positive(own, where, sigma_data=1.0, sigma_std=1.2, sigma_min=0.005, sigma_max=80.0)
+        checks.at_least(own, where, 0, guidance=1.0, label_dropout=0.1)
+        checks.below(own, where, "label_dropout", 1, 0.1)
+        checks.below(own, where, "sigma_min", own.sigma_max, 0.005)
+        if own.guidance and not own.label_dropout:
+            raise UserError(
+                f"{where}.guidance={own.guidance}: needs label_dropout; type --config.{where}.label_dropout=0.1"
+            )
+
+    @property
+    def network(self) -> Network:
+        size = self.context.model.latent_size
+        return Network(self.config.width, self.config.depth, self.context.num_classes, size)
+
+    @property
+    def nfe(self) -> int:
+        return self.own.sampling_steps * (2 if self.own.guidance else 1)
+
+    def init(self, key: jax.Array, latents: jax.Array, condition: jax.Array) -> TrainState:
         row = latents[:, 0]
-        return train_state.create(network.init(key, latents, row, condition, row)["params"], descent)
+        return self.descent.init(self.network.init(key, latents, row, condition, row)["params"])
 
-    def denoise(params: PyTree, z: jax.Array, sigma: jax.Array, condition: jax.Array, told: jax.Array) -> jax.Array:
-        """D: z `[batch, latent]`, σ `[batch]`, conditions, and `[batch]` 0 where they are not told."""
-        c = precondition(sigma, config.sigma_data)
-        found = network.apply({"params": params}, c.scale[:, None] * z, c.level, condition, told)
+    def denoise(
+        self, params: PyTree, z: jax.Array, sigma: jax.Array, condition: jax.Array, given: jax.Array
+    ) -> jax.Array:
+        """D: z `[batch, latent]`, σ `[batch]`, conditions, and `[batch]` 0 where they are not seen."""
+        c = precondition(sigma, self.own.sigma_data)
+        found = self.network.apply({"params": params}, c.scale[:, None] * z, c.level, condition, given)
         return c.skip[:, None] * z + c.out[:, None] * found
 
-    def update(state: train_state.TrainState, latents: jax.Array, condition: jax.Array, key: jax.Array):
+    def loss(
+        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        """λ(σ) ‖D(y + n; σ, x) − y‖², a mean over coordinates and the weighted batch."""
+        own, rows = self.own, latents.shape[:1]
         levels, noises, drops = jax.random.split(key, 3)
-        rows = latents.shape[:1]
-        sigma = jnp.exp(config.sigma_mean + config.sigma_std * jax.random.normal(levels, rows))
+        sigma = jnp.exp(own.sigma_mean + own.sigma_std * jax.random.normal(levels, rows))
         noised = latents + sigma[:, None] * jax.random.normal(noises, latents.shape)
-        told = 1.0 - jax.random.bernoulli(drops, config.label_dropout, rows).astype(jnp.float32)
-        weights = batch_weights(condition, context.class_weights, config.beta)
+        given = 1.0 - jax.random.bernoulli(drops, own.label_dropout, rows).astype(jnp.float32)
+        weights = batch_weights(condition, self.context.class_weights, self.config.beta)
+        squares = jnp.mean((self.denoise(params, noised, sigma, condition, given) - latents) ** 2, axis=-1)
+        return jnp.sum(weights * precondition(sigma, own.sigma_data).weight * squares), {}
 
-        def loss(params, statistics):
-            squares = jnp.mean((denoise(params, noised, sigma, condition, told) - latents) ** 2, axis=-1)
-            return jnp.sum(weights * precondition(sigma, config.sigma_data).weight * squares), (statistics, {})
+    def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
+        own = self.own
 
-        return train_state.descend(state, loss, descent, config.ema_decay)
+        def guided(z: jax.Array, sigma: jax.Array) -> jax.Array:
+            seen = self.denoise(params, z[None], sigma[None], x[None], jnp.ones(1))[0]
+            if not own.guidance:
+                return seen
+            free = self.denoise(params, z[None], sigma[None], x[None], jnp.zeros(1))[0]
+            return seen + own.guidance * (seen - free)
 
-    def sample(params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
-        def guide(z: jax.Array, sigma: jax.Array) -> jax.Array:
-            given = denoise(params, z[None], sigma[None], x[None], jnp.ones(1))[0]
-            if not guided:
-                return given
-            free = denoise(params, z[None], sigma[None], x[None], jnp.zeros(1))[0]
-            return given + config.guidance * (given - free)
-
-        start = config.sigma_max * jax.random.normal(key, (network.latent_size,))
-        return integrate(guide, start, schedule(config.sampling_steps, config.sigma_min, config.sigma_max))
-
-    nfe = config.sampling_steps * (2 if guided else 1)
-    return Matcher(init, update, lambda state: state.average["params"], sample, nfe)
-
-
-def _check(config: ConfigDict, stage: str) -> None:
-    settings.check_at_least(config, stage, 1, sampling_steps=50)
-    settings.check_positive(config, stage, sigma_data=1.0, sigma_std=1.2, sigma_min=0.005, sigma_max=80.0)
-    settings.check_at_least(config, stage, 0, guidance=1.0, label_dropout=0.1)
-    settings.check_below(config, stage, "label_dropout", 1, 0.1)
-    settings.check_below(config, stage, "sigma_min", config.sigma_max, 0.005)
-    if settings.is_off(config.label_dropout) and not settings.is_off(config.guidance):
-        raise UserError(
-            f"{stage}.guidance={config.guidance}: needs label_dropout; type --config.{stage}.label_dropout=0.1"
-        )
+        start = own.sigma_max * jax.random.normal(key, (self.context.model.latent_size,))
+        return integrate(guided, start, schedule(own.sampling_steps, own.sigma_min, own.sigma_max))

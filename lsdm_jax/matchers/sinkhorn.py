@@ -3,19 +3,18 @@
 S_ε(μ, ν) = OT_ε(μ, ν) − ½ OT_ε(μ, μ) − ½ OT_ε(ν, ν) with cost ‖·‖₂; how it is computed: `lsdm_jax.transport`.
 """
 
-from typing import Any
+import dataclasses
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
-from experiment_jax.config import checks as settings
-from experiment_jax.method.stage import Context
-from experiment_jax.networks import optimiser, train_state
+from experiment_jax.config import checks
+from experiment_jax.method.stage import Metrics, PyTree
 from lsdm_jax.condition import phi
-from lsdm_jax.generator import OneStep
-from lsdm_jax.matching import Matcher, check_beta
-from lsdm_jax.transport import Metrics, divergence
+from lsdm_jax.matchers.generator import OneStepMatcher
+from lsdm_jax.matchers.matcher import check_beta
+from lsdm_jax.transport import divergence
 
 
 def stratified(
@@ -38,6 +37,9 @@ def joint(
 ) -> tuple[jax.Array, Metrics]:
     """Finite β: S_ε between the joint laws, with cost (β²‖φ(x) − φ(x′)‖² + ‖z − z′‖²)^½, see `pairs`.
 
+    Potentials grow with β, and float32 rounds them off. Above about 1e5 ε plans no longer converge, and `converged`
+    says so.
+
     Args:
         generated: `[batch, latent]`, G(condition, ·).
         latents: `[batch, latent]`.
@@ -55,34 +57,32 @@ def pairs(latents: jax.Array, condition: jax.Array, beta: float, num_classes: in
     return jnp.concatenate([beta * phi(condition, num_classes), latents], axis=-1)
 
 
-def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher; `config` gives epsilon, beta, max_iterations, threshold, noise_size, width, depth, optimiser.
+@dataclasses.dataclass(frozen=True)
+class SinkhornMatcher(OneStepMatcher):
+    """G minimises S_ε between its samples and the latents: within each class (β = ∞), or between the joint laws."""
 
-    Raises:
-        UserError: an epsilon that is not positive, no iterations, or β = ∞ where conditions are images.
-    """
-    check_beta(config, context)
-    settings.check_positive(config, context.name, epsilon=2.0)
-    settings.check_at_least(config, context.name, 1, max_iterations=200)
-    sampler = OneStep.build(config, context)
-    descent = optimiser.build(config.optimiser, context.total_steps)
-    solver = dict(epsilon=config.epsilon, max_iterations=config.max_iterations, threshold=config.threshold)
-    weights = jnp.asarray(context.class_weights)
+    NAME = "sinkhorn"
+    SETTINGS: ClassVar = dict(
+        epsilon=5.0,  # in units of latent distance; lower: truer samples and less spread
+        max_iterations=200,
+        threshold=1e-2,  # a plan has converged where its marginals are off by less, in L1
+    )
+    IMAGES = True
 
-    def distance(generated: jax.Array, latents: jax.Array, condition: jax.Array) -> tuple[jax.Array, Metrics]:
-        if not settings.is_infinite(config.beta):
-            return joint(generated, latents, condition, config.beta, context.num_classes, **solver)
-        classes = (context.num_classes, -1, latents.shape[-1])
+    def check(self) -> None:
+        check_beta(self.config, self.context)
+        checks.positive(self.own, self.where, epsilon=2.0, threshold=1e-2)
+        checks.at_least(self.own, self.where, 1, max_iterations=200)
+
+    def loss(
+        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        own = self.config.sinkhorn
+        solver = dict(epsilon=own.epsilon, max_iterations=own.max_iterations, threshold=own.threshold)
+        generated = self.draw(params, key, condition)
+        beta, num_classes = self.config.beta, self.context.num_classes
+        if beta != float("inf"):
+            return joint(generated, latents, condition, beta, num_classes, **solver)
+        classes = (num_classes, -1, latents.shape[-1])
+        weights = jnp.asarray(self.context.class_weights)
         return stratified(generated.reshape(classes), latents.reshape(classes), weights, **solver)
-
-    def init(key: jax.Array, latents: jax.Array, condition: jax.Array) -> train_state.TrainState:
-        return train_state.create(sampler.init(key, condition), descent)
-
-    def update(state: train_state.TrainState, latents: jax.Array, condition: jax.Array, key: jax.Array):
-        def loss(params, statistics):
-            value, metrics = distance(sampler.draw(params, key, condition), latents, condition)
-            return value, (statistics, metrics)
-
-        return train_state.descend(state, loss, descent, config.ema_decay)
-
-    return Matcher(init, update, lambda state: state.average["params"], sampler.sample, nfe=1)

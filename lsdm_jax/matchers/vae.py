@@ -6,21 +6,15 @@ q(u | z, x) = N(μ, σ²) and p(z | u, x) = N(G(x, u), γ² I) with γ learnt, u
 representation.
 """
 
+import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
-from experiment_jax.method.stage import Context
-from experiment_jax.networks import optimiser, train_state
-from lsdm_jax.generator import Generator
-from lsdm_jax.matching import Matcher
-
-PyTree = Any
-Metrics = Mapping[str, jax.Array]
+from experiment_jax.method.stage import Metrics, PyTree
+from experiment_jax.networks.train_state import TrainState
+from lsdm_jax.matchers.generator import Generator, OneStepMatcher
 
 
 def evidence_bound(
@@ -41,38 +35,42 @@ def evidence_bound(
     return likelihood + kl, {"kl": kl, "gamma": jnp.exp(log_gamma), "square_error": square}
 
 
-def matcher(config: ConfigDict, context: Context) -> Matcher:
-    """The matcher; `config` gives noise_size (of u), width, depth, optimiser, ema_decay."""
-    size, classes = context.model.latent_size, context.num_classes
-    generator = Generator(config.width, config.depth, classes, size)  # (u, x) -> G
-    posterior = Generator(config.width, config.depth, classes, 2 * config.noise_size)  # (z, x) -> μ, log σ²
-    descent = optimiser.build(config.optimiser, context.total_steps)
+@dataclasses.dataclass(frozen=True)
+class VAEMatcher(OneStepMatcher):
+    """A conditional VAE of latents: G decodes u, whose dimension is the stage's `noise_size`.
 
-    def init(key: jax.Array, latents: jax.Array, labels: jax.Array) -> train_state.TrainState:
+    It has no settings of its own.
+    """
+
+    NAME = "vae"
+
+    @property
+    def posterior(self) -> Generator:
+        """(z, x) -> μ, log σ²."""
+        return Generator(self.config.width, self.config.depth, self.context.num_classes, 2 * self.config.noise_size)
+
+    def init(self, key: jax.Array, latents: jax.Array, condition: jax.Array) -> TrainState:
         first, second = jax.random.split(key)
+        noise = jnp.zeros((len(condition), self.config.noise_size))
         params = {
-            "generator": generator.init(first, jnp.zeros((len(labels), config.noise_size)), labels)["params"],
-            "posterior": posterior.init(second, latents, labels)["params"],
+            "generator": self.generator.init(first, noise, condition)["params"],
+            "posterior": self.posterior.init(second, latents, condition)["params"],
             "log_gamma": jnp.zeros(()),
         }
-        return train_state.create(params, descent)
+        return self.descent.init(params)
 
-    def update(state: train_state.TrainState, latents: jax.Array, labels: jax.Array, key: jax.Array):
-        def loss(params, statistics):
-            encoded = posterior.apply({"params": params["posterior"]}, latents, labels)
-            mu, log_variance = jnp.split(encoded, 2, axis=-1)
-            u = mu + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mu.shape)
-            decoded = generator.apply({"params": params["generator"]}, u, labels)
-            value, metrics = evidence_bound(latents, decoded, mu, log_variance, params["log_gamma"])
-            return value, (statistics, metrics)
+    def loss(
+        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        encoded = self.posterior.apply({"params": params["posterior"]}, latents, condition)
+        mu, log_variance = jnp.split(encoded, 2, axis=-1)
+        u = mu + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mu.shape)
+        decoded = self.generator.apply({"params": params["generator"]}, u, condition)
+        return evidence_bound(latents, decoded, mu, log_variance, params["log_gamma"])
 
-        return train_state.descend(state, loss, descent, config.ema_decay)
-
-    def sample(params: PyTree, key: jax.Array, label: jax.Array) -> jax.Array:
+    def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
         """G(x, u) + γ ε: a draw of the model's law, not of its means."""
         first, second = jax.random.split(key)
-        u = jax.random.normal(first, (1, config.noise_size))
-        decoded = generator.apply({"params": params["generator"]}, u, label[None])[0]
-        return decoded + jnp.exp(params["log_gamma"]) * jax.random.normal(second, (size,))
-
-    return Matcher(init, update, lambda state: state.average["params"], sample, nfe=1)
+        u = jax.random.normal(first, (1, self.config.noise_size))
+        decoded = self.generator.apply({"params": params["generator"]}, u, x[None])[0]
+        return decoded + jnp.exp(params["log_gamma"]) * jax.random.normal(second, decoded.shape)

@@ -7,10 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiment_jax.networks import autoencoder, ssim
-from experiment_jax.networks import self_supervised as perceptual
-from lsdm_jax import generator
-from lsdm_jax.matchers import critic
+from experiment_jax.networks import autoencoder, losses, self_supervised, ssim
+from lsdm_jax.matchers import critic, generator
 from regene_jax import classifier
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -r requirements-bench.txt")
@@ -56,14 +54,14 @@ def test_decoder():
 
 
 def test_perceptual_features_and_their_distance():
-    network = perceptual.Features(WIDTHS)
+    network = self_supervised.Features(WIDTHS)
     params, _ = weights(network, images())
     twin = twins.Features(WIDTHS, 3).load(params)
     ours = [network.apply({"params": params}, images(seed)) for seed in (0, 1)]
     theirs = [twin(to_torch(images(seed))) for seed in (0, 1)]
     for level, other in zip(ours[0], theirs[0], strict=True):
         same(level.transpose(0, 3, 1, 2), other)
-    same(perceptual.distance(*ours), twins.perceptual(*theirs))
+    same(losses.feature_distance(*ours), twins.perceptual(*theirs))
 
 
 def test_classifier_in_training():

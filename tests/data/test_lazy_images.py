@@ -1,8 +1,9 @@
 """Images that are read when they are asked for: the same split, batches and runs as of images in memory."""
 
+import itertools
 import json
+import runpy
 import shutil
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,48 +11,21 @@ import pytest
 
 from experiment_jax import UserError, load_run, train
 from experiment_jax.config.sections import experiment
-from experiment_jax.data import lazy_images as streamed
-from experiment_jax.data import sources
-from experiment_jax.data import split as data
-from experiment_jax.data import tfds as prepared
-from experiment_jax.data.lazy_images import Images
+from experiment_jax.data import load
+from experiment_jax.data.lazy_images import Images, slices
+from experiment_jax.data.split import view
 from experiment_jax.runs import checkpoints, reuse
-from experiment_jax.runs import directory as run_directory
+from experiment_jax.training.logger import read_metrics
 
-TINY = Path(__file__).parent.parent / "data" / "tiny_digits" / "1.0.0"
+DATA = Path(__file__).parent
+TINY = DATA / "tiny_digits" / "1.0.0"
+written = runpy.run_path(str(DATA / "write_tiny_digits.py"))
 
 
 def settings(name, **own):
     section = experiment("test", str(name), stages=()).data
     section.update(own)
     return section
-
-
-@pytest.fixture(autouse=True)
-def read_anew():
-    """Sets are read once a process; here they are read in several ways."""
-    sources._read.cache_clear()
-    yield
-    sources._read.cache_clear()
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """The indices of the examples whose images are decoded, as they are."""
-    seen, opened, lock = [], prepared.source, threading.Lock()
-
-    def watched(*arguments):
-        source = opened(*arguments)
-
-        def rows(index):
-            with lock:
-                seen.extend(index)
-            return source.rows(index)
-
-        return prepared.Source(source.name, source.count, source.class_names, rows, source.labels)
-
-    monkeypatch.setattr(prepared, "source", watched)
-    return seen
 
 
 @pytest.mark.parametrize(
@@ -62,13 +36,12 @@ def decoded(monkeypatch):
         (f"digits+{TINY}", dict(validation=14, paired=22)),
     ],
 )
-def test_split_and_views_are_those_of_images_in_memory(name, own, monkeypatch):
-    monkeypatch.setattr(streamed, "CHUNK", 23)
-    memory, disk = (data.load(settings(name, resident=resident, **own), 3) for resident in ("true", "false"))
+def test_split_and_views_are_those_of_images_in_memory(name, own):
+    memory, disk = (load.load(settings(name, resident=resident, **own), 3) for resident in ("true", "false"))
     assert memory.class_names == disk.class_names and memory.image_shape == disk.image_shape
     np.testing.assert_array_equal(disk.validation.images, memory.validation.images)
-    for view in ("all", "paired", "partly", *(("digits", "tiny_digits") if memory.sources is not None else ())):
-        here, there = data.view(memory, view), data.view(disk, view)
+    for seen in ("all", "paired", "partly", *(("digits", "tiny_digits") if memory.sources is not None else ())):
+        here, there = view(memory, seen), view(disk, seen)
         assert isinstance(there.images, Images) and there.images.shape == here.images.shape
         np.testing.assert_array_equal(there.images, here.images)
         assert (here.labels is None) == (there.labels is None)
@@ -88,65 +61,67 @@ def test_images_on_disk_are_indexed_as_an_array_is():
     np.testing.assert_array_equal(taken[1:], array[chosen[1]][1:])
     np.testing.assert_array_equal(np.ones((11, 4, 3, 1), np.float32) - images, 1.0 - array.astype(np.float32))
     for size in (3, 11, 20):
-        parts = list(streamed.slices(images, size))
+        parts = list(slices(images, size))
         assert [len(part) for part in parts] == [len(array[at : at + size]) for at in range(0, 11, size)]
         np.testing.assert_array_equal(np.concatenate(parts), array)
     with pytest.raises(IndexError):
         images[:, :, ::-1]
 
 
-def test_opening_a_set_decodes_one_image_and_a_batch_its_own(decoded):
-    dataset = data.load(settings(TINY, resident="false", paired=20), 0)
-    assert decoded == [0]  # for the shape
-    view = data.view(dataset, "paired")
-    assert view.images[np.array([3, 1])].shape == (2, 8, 8, 1)
-    assert len(decoded) == 3
+def test_opening_a_set_decodes_one_image_and_a_batch_its_own(tmp_path, refused):
+    def opened(name, whole):
+        """The pairs of a set whose images, but those numbered in `whole`, are of another size: they cannot be read."""
+        rows = [(np.full((8, 8) if number in whole else (9, 7), number, np.uint8), number % 10) for number in range(60)]
+        folder = tmp_path / name / "numbers" / "1.0.0"
+        written["write"](folder, {"train": rows}, written["CLASSES"])
+        return view(load.load(settings(folder, resident="false", paired=20), 0), "paired").images
+
+    batch = np.array([3, 1])
+    numbers = opened("all", range(60))[batch][:, 0, 0, 0]
+    assert 0 not in numbers
+    images = opened("first", [0])  # for the shape
+    assert "it has 8x8x1 and 9x7x1" in refused(images.__getitem__, batch)
+    np.testing.assert_array_equal(opened("batch", [0, *numbers])[batch][:, 7, 7, 0], numbers)
 
 
-def test_sets_of_many_bytes_are_read_when_they_are_asked_for(monkeypatch):
+def test_sets_of_many_bytes_are_read_when_they_are_asked_for(monkeypatch, tmp_path):
+    number = itertools.count()
+
     def images(bytes, resident="auto"):
-        sources._read.cache_clear()
-        monkeypatch.setattr(sources, "LARGEST", bytes)
-        return data.read(settings(TINY, resident=resident), "train")[0].images
+        folder = shutil.copytree(TINY, tmp_path / str(next(number)) / "tiny_digits" / "1.0.0")  # one set is read once
+        monkeypatch.setattr(load, "LARGEST", bytes)
+        return load.read(settings(folder, resident=resident), "train")[0].images
 
     assert isinstance(images(60 * 64), np.ndarray) and isinstance(images(60 * 64 - 1), Images)
     assert isinstance(images(0, "true"), np.ndarray) and isinstance(images(60 * 64, "false"), Images)
 
 
-def refused(call, *arguments):
-    with pytest.raises(UserError) as error:
-        call(*arguments)
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
-def test_a_choice_that_is_none_is_refused():
-    assert refused(data.load, settings("digits", resident="yes"), 0) == (
+def test_a_choice_that_is_none_is_refused(refused):
+    assert refused(load.load, settings("digits", resident="yes"), 0) == (
         "data.resident=yes: choose one of auto, true, false"
     )
 
 
-def test_a_set_that_cannot_be_read_at_random_is_refused_before_anything_is_read(tmp_path):
+def test_a_set_that_cannot_be_read_at_random_is_refused_before_anything_is_read(tmp_path, refused):
     folder = Path(shutil.copytree(TINY, tmp_path / "tiny_digits" / "1.0.0"))
     path = folder / "dataset_info.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "fileFormat": "tfrecord"}))
-    message = refused(data.load, settings(folder, resident="false"), 0)
+    message = refused(load.load, settings(folder, resident="false"), 0)
     assert "tfrecord" in message and message.endswith("--file_format=array_record --overwrite")
 
 
-def test_what_is_found_to_be_damaged_while_it_is_read_is_one_line():
+def test_what_is_found_to_be_damaged_while_it_is_read_is_one_line(refused):
     def read(index):
         raise UserError("data.name=x: cannot be read")
 
     images = Images(read, (8, 8, 1), np.arange(9))
-    assert refused(list, streamed.slices(images, 4)) == "data.name=x: cannot be read"
+    assert refused(list, slices(images, 4)) == "data.name=x: cannot be read"
 
 
 def test_a_run_ends_as_that_of_images_in_memory(finished, tiny, one, tmp_path):
     frozen = train(tiny(data__resident="false"), tmp_path, one)
-    assert run_directory.read_metrics(tmp_path) == run_directory.read_metrics(finished[1])
+    assert read_metrics(tmp_path) == read_metrics(finished[1])
     for name, own in frozen.items():
-        there, record = checkpoints.load_finished(finished[1], name)
-        assert checkpoints.digest(own) == checkpoints.digest(there)
-        assert checkpoints.finished_record(tmp_path, name)["identity"] == record["identity"]
+        there, here = (checkpoints.finished_record(each, name) for each in (finished[1], tmp_path))
+        assert checkpoints.digest(own) == there["digest"] and here["identity"] == there["identity"]
     assert isinstance(load_run(tmp_path).dataset.train.images, Images)

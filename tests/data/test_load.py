@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from experiment_jax import UserError, load_config
+from experiment_jax import load_config
 from experiment_jax.config.sections import experiment
-from experiment_jax.data import sources
-from experiment_jax.data import split as data
-from experiment_jax.evaluation import judges as judge
+from experiment_jax.data import load
+from experiment_jax.data.split import UNPAIRED, view
+from experiment_jax.evaluation import judges
 
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parent
 TINY = DATA / "tiny_digits" / "1.0.0"
 JOINED = f"digits+{TINY}"
 write = runpy.run_path(str(DATA / "write_tiny_digits.py"))["write"]
@@ -29,14 +29,7 @@ def settings(name, **own):
 
 
 def read(name, split="train", **own):
-    return data.read(settings(name, **own), split)
-
-
-def refused(call, *arguments, **own):
-    with pytest.raises(UserError) as error:
-        call(*arguments, **own)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+    return load.read(settings(name, **own), split)
 
 
 @pytest.fixture(scope="module")
@@ -70,35 +63,33 @@ def test_each_joined_set_is_one_class_called_as_the_set():
 
 
 def test_the_pairs_are_as_many_of_every_set_and_the_other_labels_are_hidden():
-    dataset = data.load(settings(JOINED, paired=22, validation=14), 0)
-    np.testing.assert_array_equal(np.bincount(data.view(dataset, "paired").labels), [11, 11])
+    dataset = load.load(settings(JOINED, paired=22, validation=14), 0)
+    np.testing.assert_array_equal(np.bincount(view(dataset, "paired").labels), [11, 11])
     np.testing.assert_array_equal(np.bincount(dataset.validation.labels), [7, 7])
-    assert (dataset.train.labels == data.UNPAIRED).sum() == len(dataset.train) - 22
-    assert data.view(dataset, "all").labels is None
+    assert (dataset.train.labels == UNPAIRED).sum() == len(dataset.train) - 22
+    assert view(dataset, "all").labels is None
 
 
-def test_the_view_of_a_set_holds_all_of_its_training_images_and_no_label():
-    whole = data.load(settings(JOINED, validation=14), 0)
-    few = data.load(settings(JOINED, paired=4, validation=14), 0)
+def test_the_view_of_a_set_holds_all_of_its_training_images_and_no_label(refused):
+    whole = load.load(settings(JOINED, validation=14), 0)
+    few = load.load(settings(JOINED, paired=4, validation=14), 0)
     for label, name in enumerate(("digits", "tiny_digits")):
-        view = data.view(few, name)
-        assert view.labels is None
+        seen = view(few, name)
+        assert seen.labels is None
         # What is hidden from every label is still there: the images of the true class.
-        np.testing.assert_array_equal(view.images, whole.train.images[whole.train.labels == label])
+        np.testing.assert_array_equal(seen.images, whole.train.images[whole.train.labels == label])
     held_out = pixels(few.validation)
-    assert sorted(pixels(data.view(few, "digits")) + pixels(data.view(few, "tiny_digits")) + held_out) == pixels(
-        read(JOINED)[0]
-    )
-    assert "all (images without labels)" in refused(data.view, few, "digit")
-    assert "digits, tiny_digits (that set's images" in refused(data.view, few, "digit")
+    assert sorted(pixels(view(few, "digits")) + pixels(view(few, "tiny_digits")) + held_out) == pixels(read(JOINED)[0])
+    assert "all (images without labels)" in refused(view, few, "digit")
+    assert "digits, tiny_digits (that set's images" in refused(view, few, "digit")
 
 
-def test_a_set_alone_has_no_view_of_its_own():
-    message = refused(data.view, data.load(settings("digits"), 0), "digits")
+def test_a_set_alone_has_no_view_of_its_own(refused):
+    message = refused(view, load.load(settings("digits"), 0), "digits")
     assert message.endswith("validation (held out)")  # and no set after it
 
 
-def test_the_labels_of_a_joined_set_are_ignored_and_need_not_be_there(folder):
+def test_the_labels_of_a_joined_set_are_ignored_and_need_not_be_there(folder, refused):
     whole, names = read(f"{folder / 'copied' / '1.0.0'}+digits")
     assert names == ("copied", "digits") and set(whole.labels[:60]) == {0}
     assert "has no feature label for a class; type --config.data.label=FEATURE: it has image" in refused(
@@ -119,7 +110,7 @@ def test_a_crop_is_the_central_square(crop):
 def test_a_crop_leaves_as_much_on_one_side_as_on_the_other(height, width, crop):
     crop = min(crop, height, width)
     image = np.arange(height * width, dtype=np.uint16).reshape(height, width, 1)
-    kept = sources.fit(image, crop, None)
+    kept = load.fit(image, crop, None)
     assert kept.shape == (crop, crop, 1)
     first, last = int(kept[0, 0, 0]), int(kept[-1, -1, 0])
     above, left = divmod(first, width)
@@ -132,29 +123,28 @@ def test_a_size_is_pillows_bicubic_after_the_crop(channels):
     image = np.random.default_rng(1).integers(0, 256, (12, 11, channels), np.uint8)
     plane = Image.fromarray(image[1:10, 1:10].squeeze())
     expected = np.asarray(plane.resize((4, 4), Image.Resampling.BICUBIC)).reshape(4, 4, channels)
-    np.testing.assert_array_equal(sources.fit(image, 9, 4), expected)
+    np.testing.assert_array_equal(load.fit(image, 9, 4), expected)
 
 
 def test_a_reduction_does_not_alias():
     stripes = np.zeros((32, 32, 1), np.uint8)
     stripes[:, ::2] = 200  # every other column: picking every fourth would see one colour only
-    inside = sources.fit(stripes, None, 8)[:, 2:-2].astype(int)
+    inside = load.fit(stripes, None, 8)[:, 2:-2].astype(int)
     assert np.abs(inside - 100).max() <= 2
     flat = np.full((13, 11, 3), 77, np.uint8)
-    np.testing.assert_array_equal(sources.fit(flat, None, 5), np.full((5, 5, 3), 77))
+    np.testing.assert_array_equal(load.fit(flat, None, 5), np.full((5, 5, 3), 77))
 
 
-def test_every_image_of_every_split_is_resized(monkeypatch):
-    monkeypatch.setattr(sources, "CHUNK", 7)  # 60 and 20 images: a last chunk that is not full
-    sources._read.cache_clear()
+@pytest.mark.parametrize("name", [str(TINY), "digits"])  # the second is more than one chunk, the last of them not full
+def test_every_image_of_every_split_is_resized(name):
     for split in ("train", "test"):
-        small, whole = read(str(TINY), split, crop=7, size=5)[0], read(str(TINY), split)[0]
-        expected = np.stack([sources.fit(image, 7, 5) for image in whole.images])
+        small, whole = read(name, split, crop=7, size=5)[0], read(name, split)[0]
+        expected = np.stack([load.fit(image, 7, 5) for image in whole.images])
         np.testing.assert_array_equal(small.images, expected)
         np.testing.assert_array_equal(small.labels, whole.labels)
 
 
-def test_sets_of_different_sizes_are_joined_at_one(folder):
+def test_sets_of_different_sizes_are_joined_at_one(folder, refused):
     faces, mixed = (str(folder / name / "1.0.0") for name in ("faces", "mixed"))
     other = folder / "other" / "1.0.0"
     colours = np.random.default_rng(2).integers(0, 256, (5, 14, 15, 3), np.uint8)
@@ -165,7 +155,7 @@ def test_sets_of_different_sizes_are_joined_at_one(folder):
     whole, names = read(joined, size=11)
     assert whole.images.shape == (18, 11, 11, 3) and names == ("faces", "other")
     np.testing.assert_array_equal(whole.labels, [0] * 13 + [1] * 5)
-    np.testing.assert_array_equal(whole.images[13:], [sources.fit(image, None, 11) for image in colours])
+    np.testing.assert_array_equal(whole.images[13:], [load.fit(image, None, 11) for image in colours])
     assert read(joined, crop=10)[0].images.shape == (18, 10, 10, 3)
     message = refused(read, f"{faces}+digits", size=8)
     assert "faces 8x8x3, digits 8x8x1" in message and "channels" in message
@@ -188,16 +178,16 @@ def test_sets_of_different_sizes_are_joined_at_one(folder):
         ("digits+/no/such/folder", {}, "data.name=/no/such/folder"),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_one_line(name, own, reason):
+def test_what_cannot_be_read_is_refused_in_one_line(name, own, reason, refused):
     assert reason in refused(read, name, **own)
 
 
-def test_a_member_without_test_images_says_what_to_compare_with(folder):
+def test_a_member_without_test_images_says_what_to_compare_with(folder, refused):
     message = refused(read, f"{folder / 'faces' / '1.0.0'}+digits", "test")
     assert "has no split test; it has train" in message and "--config.evaluation.protocol=validation_1k" in message
 
 
-def test_a_class_may_be_any_truth_value_or_class_label_of_a_set(folder, tmp_path):
+def test_a_class_may_be_any_truth_value_or_class_label_of_a_set(folder, tmp_path, refused):
     generator = np.random.default_rng(1)
     images = [(generator.integers(0, 256, (6, 6, 3), np.uint8), number % 3 == 0) for number in range(11)]
     write(tmp_path / "smiles" / "1.0.0", {"train": images}, truth="Smiling")
@@ -215,16 +205,16 @@ def test_a_class_may_be_any_truth_value_or_class_label_of_a_set(folder, tmp_path
 
 
 def test_a_set_is_called_as_its_folder_wherever_that_lies(tmp_path):
-    assert sources.title("fashion_mnist") == sources.title("/some/where/fashion_mnist/3.0.1") == "fashion_mnist"
-    assert sources.title(JOINED) == "digits+tiny_digits"
+    assert load.title("fashion_mnist") == load.title("/some/where/fashion_mnist/3.0.1") == "fashion_mnist"
+    assert load.title(JOINED) == "digits+tiny_digits"
     plus = shutil.copytree(TINY, tmp_path / "a+b" / "1.0.0")
     assert read(str(plus))[1][3] == "three"  # one set in a folder with a plus, not two
 
 
 @pytest.mark.parametrize(("key", "value"), [("crop", 6), ("size", 5)])
-def test_a_judge_must_see_the_images_that_the_run_sees(key, value):
-    message = refused(judge.config_for, "configs/judge_digits.py", settings("digits", **{key: value}))
+def test_a_judge_must_see_the_images_that_the_run_sees(key, value, refused):
+    message = refused(judges.config_for, "configs/judge_digits.py", settings("digits", **{key: value}))
     assert f"data.{key}=None, not {value}" in message and message.endswith(f"sets data.{key}={value}")
-    found = judge.config_for("configs/judge_digits.py", load_config("configs/lsdm_digits.py").data)
+    found = judges.config_for("configs/judge_digits.py", load_config("configs/lsdm_digits.py").data)
     assert found.data.name == "digits"
-    assert "judges digits, not" in refused(judge.config_for, "configs/judge_digits.py", settings(JOINED))
+    assert "judges digits, not" in refused(judges.config_for, "configs/judge_digits.py", settings(JOINED))

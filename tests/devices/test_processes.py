@@ -1,22 +1,19 @@
 """Two processes that train one run together, over gloo on this machine; what is refused when they do not fit."""
 
 import os
-import runpy
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from experiment_jax import UserError, load_config, load_run, train
+from experiment_jax import load_config, load_run, train
 from experiment_jax.devices import processes
 from experiment_jax.runs import checkpoints
-from experiment_jax.runs import directory as run_directory
+from experiment_jax.training.logger import read_metrics
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 SMALL = {
     "classifier.steps": 4,
     "classifier.batch_size": 8,
@@ -37,7 +34,7 @@ from experiment_jax.devices import processes
 
 coordinator, index, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 processes.join(coordinator, 2, index)
-gradient, losses = runpy.run_path("tests/experiment/test_parallel.py")["outcome"]("batchnorm", "jit", 4)
+gradient, losses = runpy.run_path("tests/devices/cases.py")["outcome"]("batchnorm", "jit", 4)
 if processes.is_first():
     np.savez(folder + "/outcome.npz", gradient=gradient, losses=losses)
 train(load_config("configs/judge_digits.py", {SMALL} | {{"data.resident": "false"}}), folder + "/run")
@@ -51,18 +48,18 @@ assert processes.any_of(index == 1) and not processes.any_of(False)
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory):
+def together(tmp_path_factory, request):
     """(folder, standard outputs) of two processes that have done what EACH says."""
-    folder = tmp_path_factory.mktemp("together")
+    folder, root = tmp_path_factory.mktemp("together"), request.config.rootpath
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "XLA_FLAGS": flags}
+    environment = {**os.environ, "PYTHONPATH": str(root), "XLA_FLAGS": flags}
     both = [
         subprocess.Popen(
             [sys.executable, "-c", EACH, coordinator, str(index), folder],
-            cwd=PROJECT,
+            cwd=root,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -80,22 +77,16 @@ def together(tmp_path_factory):
     return folder, [output for output, _ in outputs]
 
 
-def test_gradient_and_losses_of_two_processes_are_those_of_one_device(together):
-    gradient, losses = runpy.run_path(str(PROJECT / "tests/experiment/test_parallel.py"))["outcome"](
-        "batchnorm", "jit", 1
-    )
+def test_gradient_and_losses_of_two_processes_are_those_of_one_device(together, cases):
     with np.load(together[0] / "outcome.npz") as found:
-        relative = np.linalg.norm(found["gradient"] - gradient) / np.linalg.norm(gradient)
-        difference = np.abs(found["losses"] - losses).max()
-    print(f"batchnorm, jit on 2 processes of 2: gradient {relative:.1e}, losses {difference:.1e}")  # pytest -s
-    assert relative < 1e-5 and difference < 1e-4
+        cases.assert_close("batchnorm", "jit", "2 processes of 2", (found["gradient"], found["losses"]))
 
 
 def test_the_first_writes_what_one_process_would_and_one_goes_on(together, one, tmp_path):
     workdir = together[0] / "run"
     config = load_config("configs/judge_digits.py", SMALL)
     train(config, tmp_path / "alone", one)
-    rows, expected = run_directory.read_metrics(workdir), run_directory.read_metrics(tmp_path / "alone")
+    rows, expected = read_metrics(workdir), read_metrics(tmp_path / "alone")
     assert [row["step"] for row in rows] == [0, 1, 2, 3, 4]
     for row, other in zip(rows, expected, strict=True):
         assert row.keys() == other.keys()
@@ -105,7 +96,7 @@ def test_the_first_writes_what_one_process_would_and_one_goes_on(together, one, 
     assert load_run(workdir).step == load_run(tmp_path / "alone").step
     train(load_config("configs/judge_digits.py", SMALL | {"classifier.steps": 6}), workdir, one)
     assert checkpoints.latest_step(workdir, "classifier") == 6
-    assert [row["step"] for row in run_directory.read_metrics(workdir)] == [0, 1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in read_metrics(workdir)] == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_what_one_process_refuses_all_refuse(together):
@@ -126,20 +117,18 @@ def test_what_one_process_refuses_all_refuse(together):
         (("host", 2, 0), "--coordinator host:1234"),
     ],
 )
-def test_processes_that_do_not_fit_are_refused_before_they_meet(given, reason, monkeypatch):
+def test_processes_that_do_not_fit_are_refused_before_they_meet(given, reason, monkeypatch, refused):
     monkeypatch.setattr(jax.distributed, "initialize", lambda *_: pytest.fail("joined"))
-    with pytest.raises(UserError, match=reason) as error:
-        processes.join(*given)
-    assert "\n" not in str(error.value)
+    assert reason in refused(processes.join, *given)
 
 
-def test_outside_of_a_cluster_the_flags_are_asked_for(monkeypatch):
+def test_outside_of_a_cluster_the_flags_are_asked_for(monkeypatch, refused):
     def initialize(*_):
         raise ValueError("coordinator_address should be defined.")
 
     monkeypatch.setattr(jax.distributed, "initialize", initialize)
-    with pytest.raises(UserError, match="type --coordinator HOST:PORT --num_processes N --process_index I"):
-        processes.join(None, None, None)
+    message = refused(processes.join, None, None, None)
+    assert "type --coordinator HOST:PORT --num_processes N --process_index I" in message
 
 
 def test_several_processes_train_no_sweep(script, tmp_path):

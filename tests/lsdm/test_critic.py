@@ -8,51 +8,58 @@ import scipy.stats
 from ml_collections import ConfigDict
 
 from experiment_jax.config import sections
-from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, Model
-from experiment_jax.metrics import w1_exact
-from experiment_jax.networks import optimiser, train_state
-from lsdm_jax import matching
+from experiment_jax.metrics.transport import w1_exact
+from experiment_jax.networks import optimiser
+from experiment_jax.networks.train_state import Descent
 from lsdm_jax.matchers import critic
+from lsdm_jax.matchers.matcher import batch_weights
 
+STEPS = 100  # of the generator
 SHIFT, DEVIATION = 1.0, 0.02
 PENALTIES = np.array([0.5, 2.0, 50.0])
 
 
-def settings(**own):
-    """A section that the matcher reads, with networks that train in a second."""
+def build(beta=float("inf"), latent_size=3, num_classes=2, **own):
+    """The matcher, with networks that train in a second; `own` are its own settings."""
     defaults = dict(
-        beta=float("inf"),
         penalty=10.0,
         one_sided=False,
         smoothing=0.0,
-        critic_steps=3,
-        critic_width=32,
-        critic_depth=2,
-        critic_optimiser=sections.optimiser(learning_rate=2e-3, b1=0.0, clip=0.0),
-        noise_size=3,
+        steps=3,
         width=32,
-        depth=1,
-        optimiser=sections.optimiser(learning_rate=2e-3, b1=0.0),
-        ema_decay=0.9,
+        depth=2,
+        optimiser=sections.optimiser(learning_rate=2e-3, b1=0.0, clip=0.0),
     )
-    return ConfigDict({**defaults, **own})
-
-
-def context(num_classes, latent_size, steps=300, weights=None):
-    weights = np.full(num_classes, 1 / num_classes, np.float32) if weights is None else weights
-    return Context("matching", (8, 8, 1), num_classes, weights, steps, Model(latent_size=latent_size))
+    section = ConfigDict(
+        dict(
+            critic={**defaults, **own},
+            beta=beta,
+            noise_size=3,
+            width=32,
+            depth=1,
+            optimiser=sections.optimiser(learning_rate=2e-3, b1=0.0),
+            ema_decay=0.9,
+        )
+    )
+    counts = np.full(num_classes, 50)
+    weights = np.full(num_classes, 1 / num_classes, np.float32)
+    context = Context("matching", (8, 8, 1), num_classes, weights, counts, STEPS, Model(latent_size=latent_size))
+    matcher = critic.CriticMatcher(section, context)
+    matcher.check()
+    return matcher
 
 
 @functools.cache
 def trained_on_a_shift():
     """Slope on (0, W), estimate and reported norm `[penalties]` of critics trained on N(W, s²) against N(0, s²)."""
-    quantiles = scipy.stats.norm.ppf((np.arange(256) + 0.5) / 256)[:, None] * DEVIATION
+    count, steps = 128, 800
+    quantiles = scipy.stats.norm.ppf((np.arange(count) + 0.5) / count)[:, None] * DEVIATION
     generated = jnp.asarray(quantiles, jnp.float32)
     real = SHIFT + jax.random.permutation(jax.random.key(2), generated)  # the points between join independent pairs
-    weights = jnp.full(256, 1 / 256)
-    network, steps = critic.Critic(width=32, depth=2), 2000
-    descent = optimiser.build(sections.optimiser(learning_rate=3e-3, clip=0.0), steps)
+    weights = jnp.full(count, 1 / count)
+    network = critic.Critic(width=32, depth=2)
+    descent = Descent(optimiser.build(sections.optimiser(learning_rate=5e-3, clip=0.0), steps), ema_decay=0.0)
     score = lambda params, points: network.apply({"params": params}, points)  # noqa: E731
 
     @jax.jit
@@ -62,7 +69,7 @@ def trained_on_a_shift():
             clouds = (real, generated, critic.interpolate(key, real, generated))
             return critic.critic_step(state, score, clouds, weights, penalty, descent)
 
-        state = train_state.create(network.init(jax.random.key(0), real)["params"], descent)
+        state = descent.init(network.init(jax.random.key(0), real)["params"])
         state, metrics = jax.lax.scan(step, state, jax.random.split(jax.random.key(1), steps))
         inside = jnp.linspace(0.1, 0.9, 50)[:, None] * SHIFT
         slopes = jax.grad(lambda x: jnp.sum(score(state.params, x)))(inside)[:, 0]
@@ -134,9 +141,9 @@ def test_the_penalty_is_weighted_and_one_sided_where_asked():
 
 def test_the_value_of_a_linear_critic_is_the_weighted_shift_of_the_means():
     shares = np.array([0.5, 0.3, 0.2], np.float32)
-    weights = matching.batch_weights(LABELS, shares, float("inf"))
+    weights = batch_weights(LABELS, shares, float("inf"))
     np.testing.assert_allclose(jnp.sum(weights), 1.0, rtol=1e-6)
-    np.testing.assert_allclose(matching.batch_weights(LABELS, shares, 2.0), 1 / BATCH)  # not stratified: as it is drawn
+    np.testing.assert_allclose(batch_weights(LABELS, shares, 2.0), 1 / BATCH)  # not stratified: as it is drawn
     real, generated = clouds()
     direction = np.arange(LATENT) / 3.0
     found = critic.dual_value(real @ direction, generated @ direction, weights)
@@ -194,7 +201,7 @@ def test_joint_points_between_lie_on_a_segment_of_two_pairs_and_cross_classes():
 
 def test_one_class_does_not_feel_the_data_of_another():
     """With a critic of own parameters for each class, f(x, z) = aₓ · z + ‖z‖² / 4."""
-    weights = matching.batch_weights(LABELS, np.array([0.5, 0.3, 0.2]), float("inf"))
+    weights = batch_weights(LABELS, np.array([0.5, 0.3, 0.2]), float("inf"))
 
     def gradient(real, generated):
         points, cloud = critic.stratified(jax.random.key(0), critic.lift(LABELS, CLASSES, jnp.inf), real, generated)
@@ -233,8 +240,7 @@ def test_training_brings_every_class_to_its_own_target_in_one_trace(beta, one_si
     """Two-sided and stratified, f must have slope 1 where nothing is left to gain, so the generator circles its target:
     more critic steps keep the circle small."""
     centres = np.array([[1.5, 0.0, 0.0], [0.0, -1.5, 1.0]])
-    section = settings(beta=beta, one_sided=one_sided, critic_steps=3 if one_sided else 8)
-    matcher = critic.matcher(section, context(2, 3, steps=100))
+    matcher = build(beta, one_sided=one_sided, steps=3 if one_sided else 8)
     rng, traces = np.random.default_rng(0), []
     state = jax.jit(matcher.init)(jax.random.key(0), *pairs(rng, 32, centres))
 
@@ -243,20 +249,17 @@ def test_training_brings_every_class_to_its_own_target_in_one_trace(beta, one_si
         traces.append(arguments)
         return matcher.update(*arguments)
 
-    for step in range(100):
+    for step in range(STEPS):
         state, metrics = update(state, *pairs(rng, 32, centres), jax.random.fold_in(jax.random.key(1), step))
     after = distances(matcher, matcher.averaged(state), centres)
     assert np.all(after < 0.5 * np.linalg.norm(centres, axis=1))  # a generator of zeros is as far as the norm
     assert len(traces) == 1
-    assert int(state.critic.step) == section.critic_steps * int(state.generator.step) == 100 * section.critic_steps
+    assert int(state.generator.step) == STEPS and int(state.critic.step) == matcher.own.steps * STEPS
     assert all(np.isfinite(value) for value in metrics.values())
     named = {"loss", "gradient_norm", "update_norm", "parameter_norm", "w1_estimate", "critic_gradient_norm", "penalty"}
     assert named <= set(metrics)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("critic_steps", 0), ("penalty", 0.0), ("penalty", -1.0), ("smoothing", -0.1)]
-)
-def test_settings_that_make_no_critic_are_refused(key, value):
-    with pytest.raises(UserError, match=f"matching.{key}={value}"):
-        critic.matcher(settings(**{key: value}), context(2, 3))
+@pytest.mark.parametrize(("key", "value"), [("steps", 0), ("penalty", 0.0), ("penalty", -1.0), ("smoothing", -0.1)])
+def test_settings_that_make_no_critic_are_refused(key, value, refused):
+    assert f"matching.critic.{key}={value}" in refused(build, **{key: value})

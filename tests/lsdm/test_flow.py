@@ -9,9 +9,9 @@ from ml_collections import ConfigDict
 from scipy.spatial.distance import cdist
 
 from experiment_jax.config import sections
-from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, Model
-from experiment_jax.metrics import spread, w1_exact
+from experiment_jax.metrics.latents import spread
+from experiment_jax.metrics.transport import w1_exact
 from lsdm_jax.matchers import flow, sinkhorn
 
 SOLVER = dict(max_iterations=5000, threshold=1e-4)
@@ -106,17 +106,34 @@ def test_joint_is_the_descent_of_the_joint_divergence_by_the_latents():
     np.testing.assert_allclose(found, -21 * jax.jit(jax.grad(value))(x), atol=2e-3)
 
 
+def test_joint_at_a_large_finite_beta_is_stratified():
+    clouds = cloud(21), cloud(21, seed=1, shift=0.5), cloud(21, seed=2)
+    solver = dict(SOLVER, epsilon=1.0)
+    by_class, _ = jax.jit(functools.partial(flow.stratified, **solver))(*(z.reshape(3, 7, 5) for z in clouds))
+    found, metrics = jax.jit(lambda: flow.joint(clouds, (LABELS,) * 3, 1e4, 3, **solver))()
+    np.testing.assert_allclose(found, by_class.reshape(21, 5), atol=2e-3)
+    assert metrics["converged"] == 1.0
+
+
+def test_both_terms_are_to_converge_and_nothing_is_finite_again():
+    x, one_point, several = cloud(11), np.zeros((7, 5), np.float32), cloud(7, seed=1)
+    run = jax.jit(functools.partial(flow.drift, epsilon=0.01, max_iterations=10, threshold=1e-2))
+    assert run(x, one_point, one_point)[1]["converged"] == 1.0  # whatever the plan is
+    for other in (several, np.full((7, 5), np.nan, np.float32)):
+        assert run(x, one_point, other)[1]["converged"] == run(x, other, one_point)[1]["converged"] == 0.0
+    assert np.isnan(run(x, one_point, other)[0]).all()
+
+
 # --- the matcher -----------------------------------------------------------------------------------------------------
 
 
 def settings(**own):
+    of_flow = dict(epsilon=0.3, max_iterations=100, threshold=1e-2, thinning=1)
+    of_flow |= {key: own.pop(key) for key in of_flow if key in own}
     defaults = dict(
         batch_size=32,
-        thinning=1,
         beta=float("inf"),
-        epsilon=0.3,
-        max_iterations=100,
-        threshold=1e-2,
+        flow=of_flow,
         noise_size=3,
         width=32,
         depth=1,
@@ -127,7 +144,14 @@ def settings(**own):
 
 
 def context(weights, steps=1):
-    return Context("matching", (8, 8, 1), len(weights), np.asarray(weights, np.float32), steps, Model(latent_size=3))
+    weights = np.asarray(weights, np.float32)
+    return Context("matching", (8, 8, 1), len(weights), weights, 100 * weights, steps, Model(latent_size=3))
+
+
+def build(section, context):
+    matcher = flow.FlowMatcher(section, context)
+    matcher.check()
+    return matcher
 
 
 def test_a_step_descends_the_divergences_weighted_by_the_shares_of_the_classes():
@@ -135,22 +159,23 @@ def test_a_step_descends_the_divergences_weighted_by_the_shares_of_the_classes()
     shares, rate = [0.75, 0.25], 0.1
     plain = sections.optimiser(name="sgd", b1=0.0, clip=0.0, schedule="constant", warmup_steps=0, learning_rate=rate)
     section = settings(optimiser=plain, epsilon=1.0, max_iterations=5000, threshold=1e-4, batch_size=12, thinning=2)
-    matcher = flow.matcher(section, context(shares))
+    matcher = build(section, context(shares))
     labels, latents = np.repeat(np.arange(2), 6), cloud(12, seed=1, shift=1.0, features=3)
     state = jax.jit(matcher.init)(jax.random.key(0), latents, labels)
     after, _ = jax.jit(matcher.update)(state, latents, labels, key := jax.random.key(1))
-    sampler = flow.OneStep.build(section, context(shares))
     first, second = (jax.random.split(key)[i] for i in range(2))
-    other = sampler.draw(state.params, second, labels)
+    other = matcher.draw(state.params, second, labels)
+
+    divergences = jax.vmap(lambda x, y: sinkhorn.divergence(x, y, epsilon=1.0, **SOLVER)[0])
+
+    def by_class(z, of):
+        return jnp.stack([z[of == label] for label in range(2)])
 
     def objective(params):
-        x, total = sampler.draw(params, first, labels[::2]), 0.0
-        for label, share in enumerate(shares):
-            # −½ OT(y, y) and −½ OT(x′, x′) are constants; each divergence holds −½ OT(x, x), so these cancel
-            clouds = x[labels[::2] == label], latents[labels == label], other[labels == label]
-            to_data, to_model = (sinkhorn.divergence(clouds[0], z, epsilon=1.0, **SOLVER)[0] for z in clouds[1:])
-            total += share * (to_data - to_model)
-        return total
+        x = by_class(matcher.draw(params, first, labels[::2]), labels[::2])
+        # −½ OT(y, y) and −½ OT(x′, x′) are constants; each divergence holds −½ OT(x, x), so these cancel
+        to_data, to_model = (divergences(x, by_class(z, labels)) for z in (latents, other))
+        return jnp.sum(jnp.asarray(shares) * (to_data - to_model))
 
     moved = jax.tree.map(lambda new, old: (old - new) / rate, after.params, state.params)
     expected = jax.jit(jax.grad(objective))(state.params)
@@ -162,7 +187,7 @@ def test_a_step_descends_the_divergences_weighted_by_the_shares_of_the_classes()
 def test_training_brings_every_class_to_its_law_and_keeps_its_spread(beta, thinning):
     centres = np.array([[1.5, 0.0, 0.0], [0.0, -1.5, 1.0]], np.float32)
     labels = np.repeat(np.arange(2), 16)
-    matcher = flow.matcher(settings(beta=beta, thinning=thinning), context([0.5, 0.5], steps=300))
+    matcher = build(settings(beta=beta, thinning=thinning), context([0.5, 0.5], steps=300))
 
     @jax.jit
     def train(key):
@@ -192,12 +217,11 @@ def test_training_brings_every_class_to_its_law_and_keeps_its_spread(beta, thinn
 @pytest.mark.parametrize(
     ("key", "value"), [("epsilon", 0.0), ("epsilon", -1.0), ("max_iterations", 0), ("thinning", 0)]
 )
-def test_settings_that_make_no_transport_are_refused(key, value):
-    with pytest.raises(UserError, match=f"matching.{key}={value}"):
-        flow.matcher(settings(**{key: value}), context([1.0]))
+def test_settings_that_make_no_transport_are_refused(key, value, refused):
+    assert f"matching.flow.{key}={value}" in refused(build, settings(**{key: value}), context([1.0]))
 
 
-def test_a_thinning_that_leaves_classes_unequal_is_refused():
-    with pytest.raises(UserError, match=r"thinning=3: .* type --config\.matching\.batch_size=30$"):
-        flow.matcher(settings(batch_size=32, thinning=3), context([0.5, 0.5]))
-    flow.matcher(settings(batch_size=32, thinning=4), context([0.5, 0.5]))
+def test_a_thinning_that_leaves_classes_unequal_is_refused(refused):
+    error = refused(build, settings(batch_size=32, thinning=3), context([0.5, 0.5]))
+    assert "matching.flow.thinning=3: " in error and error.endswith("; type --config.matching.batch_size=30")
+    build(settings(batch_size=32, thinning=4), context([0.5, 0.5]))

@@ -14,12 +14,13 @@ from experiment_jax.networks.autoencoder import Decoder
 from lsdm_jax import kinds
 
 BATCH, LATENT, PIXELS = 12, 5, 7 * 3 * 2
-CONTEXT = Context("representation", (7, 3, 2), 10, np.full(10, 0.1, np.float32), 20, Model())
-CONFIG = ConfigDict(dict(noise=0.3, kl=0.7, mmd=3.0, l2=0.4))
+CONTEXT = Context("representation", (7, 3, 2), 10, np.full(10, 0.1, np.float32), np.full(10, 100), 20, Model())
+OWN = dict(autoencoder=dict(noise=0.3), vae=dict(kl=0.7), wae=dict(mmd=3.0), rae=dict(l2=0.4))
 
 
-def code(name, encoded, key=0, config=CONFIG):
-    return kinds.KINDS[name].code(jnp.asarray(encoded, jnp.float32), jax.random.key(key), config, CONTEXT)
+def code(name, encoded, key=0):
+    own = ConfigDict(OWN[name])
+    return kinds.KINDS[name].code(jnp.asarray(encoded, jnp.float32), jax.random.key(key), own, CONTEXT)
 
 
 def cloud(count=BATCH, seed=0, size=LATENT):
@@ -102,7 +103,7 @@ def spectral(widths, shape, z):
     def iterate(variables, _):
         return {**variables, **decoder.apply(variables, z, mutable=["batch_stats"])[1]}, None
 
-    first = decoder.init(jax.random.key(0), z)
+    first = jax.jit(decoder.init)(jax.random.key(0), z)
     return decoder, jax.jit(lambda variables: jax.lax.scan(iterate, variables, length=200)[0])(first)
 
 

@@ -2,15 +2,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
-from experiment_jax import load_config
-from experiment_jax.config import sections
+from experiment_jax import load_config, train
+from experiment_jax.config.durations import schedule
 from experiment_jax.data.split import View
-from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, Model
-from experiment_jax.method.task import plan
-from lsdm_jax import matching
+from experiment_jax.training.logger import read_metrics
+from lsdm_jax import matching, sections
 
 LATENT, CLASSES = 3, 5
 NAMES = sorted(matching.MATCHERS)
@@ -24,42 +22,24 @@ def lenient_promotion():
         yield
 
 
+SMALL = dict(
+    matcher="sinkhorn",
+    batch_size=20,
+    draws=2,
+    sinkhorn=dict(epsilon=1.0, max_iterations=50),
+    flow=dict(epsilon=1.0, max_iterations=50, thinning=2),
+    score=dict(sampling_steps=5, guidance=1.0, sigma_min=0.01, sigma_max=10.0),
+    critic=dict(steps=2, width=8, depth=1),
+    gmm=dict(components=2),
+    noise_size=4,
+    width=8,
+    depth=1,
+)
+
+
 def settings(**own):
     """A section that every matcher can read."""
-    defaults = dict(
-        matcher="sinkhorn",
-        view="paired",
-        batch_size=20,
-        beta=float("inf"),
-        draws=2,
-        epsilon=1.0,
-        max_iterations=50,
-        threshold=1e-2,
-        thinning=2,
-        sampling_steps=5,
-        guidance=1.0,
-        label_dropout=0.1,
-        sigma_data=1.0,
-        sigma_mean=-0.5,
-        sigma_std=1.2,
-        sigma_min=0.01,
-        sigma_max=10.0,
-        penalty=10.0,
-        one_sided=False,
-        smoothing=0.0,
-        critic_steps=2,
-        critic_width=8,
-        critic_depth=1,
-        critic_optimiser=sections.optimiser(),
-        components=2,
-        covariance_floor=1e-3,
-        noise_size=4,
-        width=8,
-        depth=1,
-        optimiser=sections.optimiser(),
-        ema_decay=0.9,
-    )
-    return ConfigDict({**defaults, **own})
+    return sections.matching(**{**SMALL, **own})
 
 
 def context(**model):
@@ -69,8 +49,8 @@ def context(**model):
         decode=lambda params, z: jnp.pad(z, ((0, 0), (0, 1))).reshape(-1, 2, 2, 1),
         latent_size=LATENT,
     )
-    weights = np.full(CLASSES, 1 / CLASSES, np.float32)
-    return Context("matching", (2, 2, 1), CLASSES, weights, 10, Model(**{**functions, **model}))
+    weights, counts = np.full(CLASSES, 1 / CLASSES, np.float32), np.full(CLASSES, 4)
+    return Context("matching", (2, 2, 1), CLASSES, weights, counts, 10, Model(**{**functions, **model}))
 
 
 def batch():
@@ -78,9 +58,9 @@ def batch():
     return {"latents": latents, "labels": jnp.repeat(jnp.arange(CLASSES), 4)}
 
 
-def test_an_unknown_matcher_is_refused_with_the_known_ones():
-    with pytest.raises(UserError, match=f"matching.matcher=sinkhron: choose one of {', '.join(matching.MATCHERS)}"):
-        matching.stage(settings(matcher="sinkhron"), context())
+def test_an_unknown_matcher_is_refused_with_the_known_ones(refused):
+    error = refused(matching.stage, settings(matcher="sinkhron"), context())
+    assert f"matching.matcher=sinkhron: choose one of {', '.join(matching.MATCHERS)}" in error
 
 
 @pytest.mark.parametrize("name", ["flow", "score"])
@@ -88,25 +68,24 @@ def test_an_unknown_matcher_is_refused_with_the_known_ones():
 def test_the_variants_named_as_a_matcher_choose_it_and_can_be_built(recipe, name):
     section = load_config(f"configs/lsdm_{recipe}.py:{name}").matching
     assert section.matcher == name and section.batch_size % CLASSES == 0
-    assert plan(section, 1000).total > 0
+    assert schedule(section, 1000).total > 0
     matching.stage(section, context())
 
 
 @pytest.mark.parametrize("missing", ["encode", "decode"])
-def test_a_stage_that_encodes_and_decodes_must_come_first(missing):
-    with pytest.raises(UserError, match="stages: matching needs a stage before it that encodes and decodes"):
-        matching.stage(settings(), context(**{missing: None}))
+def test_a_stage_that_encodes_and_decodes_must_come_first(missing, refused):
+    error = refused(matching.stage, settings(), context(**{missing: None}))
+    assert "stages: matching needs a stage before it that encodes and decodes" in error
 
 
-def test_a_view_without_labels_is_refused():
-    with pytest.raises(UserError, match=r"type --config\.matching\.view=paired"):
-        matching.stage(settings(view="all"), context())
+def test_a_view_without_labels_is_refused(refused):
+    assert "type --config.matching.view=paired" in refused(matching.stage, settings(view="all"), context())
 
 
 @pytest.mark.parametrize(("given", "advised"), [(22, 20), (23, 25), (1, 5)])
-def test_a_batch_that_the_classes_cannot_share_is_refused_with_the_nearest_that_they_can(given, advised):
-    with pytest.raises(UserError, match=f"5 classes cannot share it; type --config.matching.batch_size={advised}$"):
-        matching.stage(settings(batch_size=given), context())
+def test_a_batch_that_the_classes_cannot_share_is_refused_with_the_nearest_that_they_can(given, advised, refused):
+    error = refused(matching.stage, settings(batch_size=given), context())
+    assert error.endswith(f"5 classes cannot share it; type --config.matching.batch_size={advised}")
 
 
 def test_a_finite_beta_takes_any_batch_and_any_order():
@@ -130,7 +109,7 @@ def test_every_matcher_keeps_the_form_of_its_state_and_reports_scalars(name, bet
     assert all(value.shape == () for value in metrics.values())
 
 
-def test_the_model_is_told_what_a_sample_costs():
+def test_the_model_knows_what_a_sample_costs():
     assert matching.stage(settings(matcher="critic"), context()).provides["nfe"] == 1
     assert matching.stage(settings(matcher="score"), context()).provides["nfe"] == 10  # 5 steps, guided
 
@@ -150,3 +129,16 @@ def test_one_key_makes_one_sample_whatever_the_batch(name):
     other = sample(keys.at[0].set(keys[1]), labels).latents
     np.testing.assert_array_equal(other[1:], whole.latents[1:])
     assert np.abs(other[0] - whole.latents[0]).max() > 1e-4
+
+
+@pytest.mark.parametrize(("epsilon", "warnings"), [(2.0, 0), (1e-6, 1)])
+def test_plans_that_have_not_converged_are_warned_of_once(epsilon, warnings, tiny, one, tmp_path, caplog):
+    config = tiny(matching__sinkhorn__epsilon=epsilon)
+    train(config, tmp_path, one)
+    shares = [row["converged"] for row in read_metrics(tmp_path) if "converged" in row]
+    assert len(shares) == 4 and (min(shares) == 1.0 if warnings == 0 else max(shares) < 0.5)
+    said = [record.getMessage() for record in caplog.records if "had converged" in record.getMessage()]
+    assert len(said) == warnings
+    for line in said:
+        assert line.startswith("matching: at step 1 only ")
+        assert line.endswith("raise the matcher's epsilon or max_iterations")

@@ -1,36 +1,47 @@
 """The matchers that train no one-step generator by transport: `prior`, `gmm` and the `vae` of latents."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from ml_collections import ConfigDict
 from sklearn.mixture import GaussianMixture
 
-from experiment_jax import UserError, load_config, load_run, sweep, train
-from experiment_jax.config import sections
-from experiment_jax.data import split as data
+from experiment_jax import evaluate, load_config, load_run, train
+from experiment_jax.data import load
 from experiment_jax.data.split import View
-from experiment_jax.evaluation import evaluate as evaluation
-from experiment_jax.method import build as method
+from experiment_jax.evaluation.evaluate import summary
+from experiment_jax.method.build import build
 from experiment_jax.method.stage import Context, Model
 from experiment_jax.runs import checkpoints
-from lsdm_jax import matching
-from lsdm_jax.matchers import gmm, prior, vae
+from experiment_jax.sweep import members
+from lsdm_jax import matching, sections
+from lsdm_jax.matchers import MATCHERS, vae
 
 LATENT, CLASSES = 3, 2
 WEIGHTS = np.full(CLASSES, 1 / CLASSES, np.float32)
 
 
-def context(steps=0, counts=None, **model):
+def context(steps=0, counts=(400, 400), **model):
     model = Model(latent_size=LATENT, **model)
-    return Context("matching", (8, 8, 1), CLASSES, WEIGHTS, steps, model, class_counts=counts)
+    return Context("matching", (8, 8, 1), CLASSES, WEIGHTS, np.array(counts), steps, model)
 
 
-def settings(**own):
-    defaults = dict(components=1, covariance_floor=0.0, noise_size=LATENT, width=32, depth=1, ema_decay=0.9)
-    return ConfigDict({**defaults, "optimiser": sections.optimiser(learning_rate=1e-2), **own})
+def settings(name, **own):
+    """The matcher's section with a mixture of one component, and networks that train in a second."""
+    of_gmm = dict(components=1, covariance_floor=0.0)
+    of_gmm |= {key: own.pop(key) for key in of_gmm if key in own}
+    network = dict(noise_size=LATENT, width=32, depth=1, ema_decay=0.9, optimiser=dict(learning_rate=1e-2, b1=0.9))
+    return sections.matching(matcher=name, gmm=of_gmm, **network, **own)
+
+
+def make(name, where, **own):
+    """A matcher whose settings were looked at."""
+    matcher = MATCHERS[name](settings(name, **own), where)
+    matcher.check()
+    return matcher
 
 
 def draw(matcher, params, label, count=20_000):
@@ -53,7 +64,7 @@ def planted(seed=0, count=400):
 @pytest.mark.parametrize("floor", [0.0, 0.25])
 def test_one_component_has_the_mean_and_covariance_of_its_class(floor):
     latents, labels = planted()
-    matcher = gmm.matcher(settings(covariance_floor=floor), context())
+    matcher = make("gmm", context(), covariance_floor=floor)
     fitted = matcher.fit(latents, labels, {})
     for label in range(CLASSES):
         own = latents[labels == label].astype(np.float64)
@@ -66,24 +77,22 @@ def test_one_component_has_the_mean_and_covariance_of_its_class(floor):
         np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.05)
 
 
-def test_a_view_that_a_labeller_completes_is_counted_when_its_labels_are_known():
+def test_a_view_that_a_labeller_completes_is_counted_when_its_labels_are_known(refused):
     latents, labels = planted(count=6)
-    pairs = np.array([3, 2])
-    with pytest.raises(
-        UserError, match=r"matching\.components=5: class 1 has 2 latents; type --config\.matching\.comp"
-    ):
-        gmm.matcher(settings(components=5, view="paired"), context(counts=pairs))
-    matcher = gmm.matcher(settings(components=5, view="partly", covariance_floor=0.1), context(counts=pairs))
+    pairs = context(counts=(3, 2))
+    error = refused(make, "gmm", pairs, components=5, view="paired")
+    assert "matching.gmm.components=5: class 1 has 2 latents; type --config.matching.gmm.components=2" in error
+    matcher = make("gmm", pairs, components=5, view="partly", covariance_floor=0.1)
     assert matcher.fit(latents, labels, {})["weights"].shape == (CLASSES, 5)
-    with pytest.raises(UserError, match=r"matching\.components=5: class 1 has 4 latents"):
-        matcher.fit(latents[:-2], labels[:-2], {})
+    error = refused(matcher.fit, latents[:-2], labels[:-2], {})
+    assert "matching.gmm.components=5: class 1 has 4 latents" in error
 
 
 def test_samples_are_as_likely_as_scikit_learns_own():
     generator = np.random.default_rng(0)
     latents = generator.normal(size=(600, LATENT)) * 0.3 + 3.0 * generator.integers(0, 3, 600)[:, None] ** 2
     labels = np.arange(600) % CLASSES
-    matcher = gmm.matcher(settings(components=3), context())
+    matcher = make("gmm", context(), components=3)
     fitted = matcher.fit(latents, labels, {})
     np.testing.assert_allclose(fitted["weights"].sum(axis=1), 1.0, rtol=1e-5)
     reference = GaussianMixture(3, reg_covar=0.0, max_iter=200, random_state=0).fit(latents[labels == 1])
@@ -93,13 +102,11 @@ def test_samples_are_as_likely_as_scikit_learns_own():
     np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), rtol=0.02)
 
 
-def test_mixtures_that_no_class_can_fill_are_refused():
-    with pytest.raises(UserError, match=r"matching\.components=0: give 1 or more"):
-        gmm.matcher(settings(components=0), context())
-    with pytest.raises(UserError, match=r"covariance_floor=-1\.0: give 0 or more"):
-        gmm.matcher(settings(covariance_floor=-1.0), context())
-    with pytest.raises(UserError, match=r"class 1 has 4 latents; type --config\.matching\.components=4"):
-        gmm.matcher(settings(components=5), context(counts=np.array([9, 4])))
+def test_mixtures_that_no_class_can_fill_are_refused(refused):
+    assert "matching.gmm.components=0: give 1 or more" in refused(make, "gmm", context(), components=0)
+    assert "covariance_floor=-1.0: give 0 or more" in refused(make, "gmm", context(), covariance_floor=-1.0)
+    error = refused(make, "gmm", context(counts=(9, 4)), components=5)
+    assert "class 1 has 4 latents; type --config.matching.gmm.components=4" in error
 
 
 # --- prior -----------------------------------------------------------------------------------------------------------
@@ -107,15 +114,15 @@ def test_mixtures_that_no_class_can_fill_are_refused():
 
 def test_the_prior_is_the_law_that_latents_were_trained_towards_as_they_are_standardised():
     mean, scale = np.array([1.0, -2.0, 0.5], np.float32), 0.5
-    matcher = prior.matcher(settings(), context(prior=lambda params: (-mean / scale, 1 / scale)))
-    assert not matcher.conditional
+    matcher = make("prior", context(prior=lambda params: (-mean / scale, 1 / scale)))
+    assert not matcher.CONDITIONAL
     drawn = scale * draw(matcher, matcher.fit(None, None, {}), 0) + mean  # as the decoder takes them
     np.testing.assert_allclose(drawn.mean(axis=0), 0.0, atol=0.03)
     np.testing.assert_allclose(np.cov(drawn.T), np.eye(LATENT), atol=0.04)
 
 
 def test_without_such_a_law_the_prior_has_the_latents_mean_and_mean_square():
-    matcher = prior.matcher(settings(), context())
+    matcher = make("prior", context())
     fitted = matcher.fit(None, None, {})
     drawn = draw(matcher, fitted, 0)
     np.testing.assert_allclose(drawn.mean(axis=0), 0.0, atol=0.03)
@@ -149,7 +156,7 @@ def test_the_bound_of_a_linear_decoder_at_its_exact_posterior_is_the_likelihood(
 
 def test_it_learns_the_law_of_each_class():
     latents, labels = planted()
-    matcher = vae.matcher(settings(), context(steps=400))
+    matcher = make("vae", context(steps=400))
     state = jax.jit(matcher.init)(jax.random.key(0), latents, labels)
 
     def step(state, key):
@@ -169,44 +176,54 @@ def test_it_learns_the_law_of_each_class():
 
 
 @pytest.fixture(scope="module")
-def taken(finished):
-    """Overrides that take the representation of the finished tiny run."""
-    return {"representation__from_run": str(finished[1]), "matching__steps": 0}
+def fitted(finished, tiny):
+    """`fitted("gmm", …)` -> a config with the representation of the finished tiny run and a matcher of no steps.
+
+    There are no batches, so no class has to share one.
+    """
+
+    def config(name, **overrides):
+        taken = dict(representation__from_run=str(finished[1]), matching__steps=0, matching__batch_size=17)
+        return tiny(**{**taken, "matching__matcher": name, **overrides})
+
+    return config
 
 
-def test_what_does_not_heed_labels_is_not_measured_by_class(tiny, one, taken, tmp_path):
-    run_of = {}
-    for name in ("prior", "gmm"):
-        train(tiny(**taken, matching__matcher=name), tmp_path / name, one)
-        run_of[name] = load_run(tmp_path / name)
+@pytest.fixture(scope="module")
+def mixture(fitted, one, tmp_path_factory):
+    """The directory of a finished run with a mixture, and what it froze; for tests that do not write there."""
+    workdir = tmp_path_factory.mktemp("mixture") / "run"
+    return workdir, train(fitted("gmm"), workdir, one)
+
+
+def test_what_does_not_heed_labels_is_not_measured_by_class(fitted, mixture, one, tmp_path):
+    train(fitted("prior"), tmp_path / "prior", one)
+    run_of = {"prior": load_run(tmp_path / "prior"), "gmm": load_run(shutil.copytree(mixture[0], tmp_path / "gmm"))}
     by_class = {"accuracy_gen", "w1_latent", "w1_latent_floor", "spread"}
-    found = {name: evaluation.evaluate(run, num_samples=60) for name, run in run_of.items()}
+    found = {name: evaluate(run, num_samples=60) for name, run in run_of.items()}
     assert by_class <= found["gmm"].keys() and not by_class & found["prior"].keys()
     assert found["gmm"].keys() - by_class == found["prior"].keys()
     assert found["gmm"]["nfe"] == 0 and not run_of["prior"].model.conditional
-    assert "accuracy by the judge" in evaluation.summary(run_of["prior"], found["prior"])
+    assert "accuracy by the judge" in summary(run_of["prior"], found["prior"])
 
 
-def test_a_fitted_matcher_trains_nothing_and_can_be_taken_from_another_run(tiny, one, taken, tmp_path):
-    with pytest.raises(UserError, match=r"has nothing to train; type --config\.matching\.steps=0"):
-        train(tiny(**{**taken, "matching__steps": 4, "matching__matcher": "gmm"}), tmp_path / "run", one)
-    # Its batches are none, so no class has to share one.
-    first = tiny(**taken, matching__matcher="gmm", matching__batch_size=17)
-    frozen = train(first, tmp_path / "first", one)
-    again = tiny(**taken, matching__matcher="gmm", matching__batch_size=17, matching__from_run=str(tmp_path / "first"))
-    copied = train(again, tmp_path / "again", one)
+def test_a_fitted_matcher_trains_nothing_and_can_be_taken_from_another_run(fitted, mixture, one, tmp_path, refused):
+    error = refused(train, fitted("gmm", matching__steps=4), tmp_path / "run", one)
+    assert "has nothing to train; type --config.matching.steps=0" in error
+    workdir, frozen = mixture
+    copied = train(fitted("gmm", matching__from_run=str(workdir)), tmp_path / "again", one)
     assert checkpoints.digest(copied) == checkpoints.digest(frozen)
 
 
 def test_every_crossing_of_a_representation_and_a_sampler_can_be_built(tmp_path, request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
     study = "configs/study_representations.py"
-    planned = sweep.plan(study, {}, tmp_path / "sweep", seeds=None, members=True)
+    planned = members.define(study, {}, tmp_path / "sweep", seeds=None, members=True)
     assert {"autoencoder-prior", "vae-gmm", "rae-vae", "identity-critic"} < {each.name for each in planned.members}
-    dataset = data.load(load_config(study).data, 0)
+    dataset = load.load(load_config(study).data, 0)
     for member in planned.members:
-        parts = method.build(planned.config(member), dataset)
-        trained = [part.name for part in parts if part.stage.update is not None]
+        tasks = build(planned.config(member), dataset)
+        trained = [task.name for task in tasks if task.stage.update is not None]
         fitted = member.name.partition("-")[2] in ("prior", "gmm")
         assert trained == ["representation"] * ("identity" not in member.name) + ["matching"] * (not fitted)
 
@@ -216,12 +233,10 @@ def test_latents_reach_the_fit_with_their_labels():
         encode=lambda params, images: 2.0 * images.reshape(len(images), -1)[:, :LATENT],
         decode=lambda params, z: z,
     )
-    section = ConfigDict({**settings(), "matcher": "gmm", "view": "paired", "beta": float("inf")})
     images = np.random.default_rng(0).integers(0, 256, (1201, 2, 2, 1), dtype=np.uint8)
     labels = np.arange(1201) % CLASSES
-    frozen = matching.stage(section, context(**model)).finish({}, View(images, labels), {})
+    frozen = matching.stage(settings("gmm"), context(**model)).finish({}, View(images, labels), {})
     expected = [
         2.0 * (images[labels == c].reshape(-1, 4)[:, :LATENT] / 127.5 - 1.0).mean(axis=0) for c in range(CLASSES)
     ]
-    np.testing.assert_allclose(frozen["fitted"]["means"][:, 0], expected, atol=1e-4)
-    assert frozen["params"] == {}
+    np.testing.assert_allclose(frozen.sampler["means"][:, 0], expected, atol=1e-4)

@@ -5,17 +5,17 @@ import pytest
 from ml_collections import ConfigDict
 
 from experiment_jax.config import sections
-from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, Model
-from experiment_jax.metrics import spread, w1_exact
+from experiment_jax.metrics.latents import spread
+from experiment_jax.metrics.transport import w1_exact
 from lsdm_jax.matchers import score
 
 SIGMAS = np.array([0.01, 0.3, 1.0, 2.0, 50.0])
 
 
-def settings(**own):
+def build(shares=(0.5, 0.5), steps=1, **own):
+    """The matcher; `own` are its own settings."""
     defaults = dict(
-        beta=float("inf"),
         sampling_steps=20,
         guidance=0.0,
         label_dropout=0.2,
@@ -24,16 +24,22 @@ def settings(**own):
         sigma_std=1.2,
         sigma_min=0.01,
         sigma_max=20.0,
-        width=64,
-        depth=2,
-        optimiser=sections.optimiser(learning_rate=5e-3),
-        ema_decay=0.98,
     )
-    return ConfigDict({**defaults, **own})
-
-
-def context(weights=(0.5, 0.5), steps=1):
-    return Context("matching", (8, 8, 1), len(weights), np.asarray(weights, np.float32), steps, Model(latent_size=3))
+    section = ConfigDict(
+        dict(
+            score={**defaults, **own},
+            beta=float("inf"),
+            width=64,
+            depth=2,
+            optimiser=sections.optimiser(learning_rate=5e-3),
+            ema_decay=0.98,
+        )
+    )
+    shares = np.asarray(shares, np.float32)
+    context = Context("matching", (8, 8, 1), len(shares), shares, 100 * shares, steps, Model(latent_size=3))
+    matcher = score.ScoreMatcher(section, context)
+    matcher.check()
+    return matcher
 
 
 def initial(matcher):
@@ -103,7 +109,7 @@ def test_nfe_counts_the_evaluations_of_a_sample(guidance, branches, monkeypatch)
         jax.debug.callback(lambda: counted.append(1))
         return precondition(*arguments)
 
-    matcher = score.matcher(settings(guidance=guidance, sampling_steps=7), context())
+    matcher = build(guidance=guidance, sampling_steps=7)
     params = initial(matcher)
     monkeypatch.setattr(score, "precondition", counting)
     matcher.sample(params, jax.random.key(0), jnp.int32(1)).block_until_ready()
@@ -115,7 +121,7 @@ def test_guidance_goes_from_no_label_through_the_label_and_on():
     """Of one step, the sample is D + w (D − D of no label) itself."""
 
     def sample(guidance, label):
-        matcher = score.matcher(settings(guidance=guidance, sampling_steps=1, sigma_max=1.0), context())
+        matcher = build(guidance=guidance, sampling_steps=1, sigma_max=1.0)
         return matcher.sample(initial(matcher), jax.random.key(4), jnp.int32(label))
 
     given, free = sample(0.0, 1), sample(0.0, 2)
@@ -126,7 +132,7 @@ def test_guidance_goes_from_no_label_through_the_label_and_on():
 
 def trained(centres, shares, per_class, **own):
     """Samples of class 0, of class 1 and of no label `[3, 300, 3]`, after training on N(centre, ½² I) of each class."""
-    matcher = score.matcher(settings(**own), context(shares, steps=600))
+    matcher = build(shares, steps=600, **own)
     labels = np.repeat(np.arange(2), per_class)
 
     @jax.jit
@@ -145,7 +151,7 @@ def trained(centres, shares, per_class, **own):
     return np.asarray(train(jax.random.key(0)))
 
 
-def test_training_finds_the_law_of_each_class_and_the_mixture_where_no_label_is_told():
+def test_training_finds_the_law_of_each_class_and_the_mixture_where_no_label_is_given():
     """Stratified batches hold equally many of both classes; their shares are 0.8 and 0.2."""
     centres = np.array([[1.5, 0.0, 0.0], [-1.5, 0.0, 1.0]], np.float32)
     samples = trained(centres, [0.8, 0.2], per_class=64)
@@ -161,7 +167,7 @@ def test_training_finds_the_law_of_each_class_and_the_mixture_where_no_label_is_
 @pytest.mark.parametrize(
     ("own", "reason"),
     [
-        (dict(sampling_steps=0), "sampling_steps=0: give 1 or more, as in --config.matching.sampling_steps=50"),
+        (dict(sampling_steps=0), "sampling_steps=0: give 1 or more, as in --config.matching.score.sampling_steps=50"),
         (dict(sigma_data=0.0), "sigma_data=0.0"),
         (dict(sigma_min=-1.0), "sigma_min=-1.0"),
         (dict(sigma_min=30.0), "sigma_min=30.0: give less than 20.0"),
@@ -169,14 +175,13 @@ def test_training_finds_the_law_of_each_class_and_the_mixture_where_no_label_is_
         (dict(label_dropout=1.0), "label_dropout=1.0: give less than 1"),
         (
             dict(label_dropout=0.0, guidance=1.0),
-            "guidance=1.0: needs label_dropout; type --config.matching.label_dropout=0.1",
+            "guidance=1.0: needs label_dropout; type --config.matching.score.label_dropout=0.1",
         ),
     ],
 )
-def test_settings_that_make_no_diffusion_are_refused(own, reason):
-    with pytest.raises(UserError, match=f"matching.{reason}"):
-        score.matcher(settings(**own), context())
+def test_settings_that_make_no_diffusion_are_refused(own, reason, refused):
+    assert f"matching.score.{reason}" in refused(build, **own)
 
 
 def test_labels_need_not_be_dropped_where_nothing_is_guided():
-    assert score.matcher(settings(label_dropout=0.0), context()).nfe == 20
+    assert build(label_dropout=0.0).nfe == 20

@@ -146,10 +146,24 @@ def test_joint_tends_to_stratified_as_beta_grows():
     assert np.all(np.diff(gaps) < 0) and gaps[-1] < 1e-3 * float(limit)
 
 
+@pytest.mark.parametrize("conditions", [LABELS, cloud(3, 48)[LABELS]])
+def test_joint_at_a_large_finite_beta_is_stratified(conditions):
+    """Value and gradient, for labels and for images of which several are the same."""
+    x, y, weights = cloud(21), cloud(21, seed=1, shift=0.5), jnp.full(3, 1 / 3)
+    by_class = lambda x: stratified(x.reshape(3, 7, 5), y.reshape(3, 7, 5), weights, 0.3)[0]  # noqa: E731
+    value, gradient = jax.value_and_grad(by_class)(x)
+    run = jax.value_and_grad(lambda x, beta: joint(x, y, conditions, beta, 0.3), has_aux=True)
+    for beta in (1e3, 1e4):
+        (found, metrics), slope = run(x, beta)
+        np.testing.assert_allclose(found, value, rtol=1e-4)
+        np.testing.assert_allclose(slope, gradient, atol=1e-3 * np.abs(gradient).max())
+        assert metrics["converged"] == 1.0
+
+
 def test_training_lowers_the_divergence():
     section = ConfigDict(
         dict(
-            SOLVER,
+            sinkhorn=SOLVER,
             beta=float("inf"),
             noise_size=3,
             width=16,
@@ -159,7 +173,8 @@ def test_training_lowers_the_divergence():
         )
     )
     model = Model(latent_size=5)
-    matcher = sinkhorn.matcher(section, Context("matching", (8, 8, 1), 3, np.full(3, 1 / 3, np.float32), 60, model))
+    context = Context("matching", (8, 8, 1), 3, np.full(3, 1 / 3, np.float32), np.full(3, 7), 60, model)
+    matcher = sinkhorn.SinkhornMatcher(section, context)
     latents = cloud(21) + 2.0 * LABELS[:, None].astype(np.float32)
     state = jax.jit(matcher.init)(jax.random.key(0), latents, LABELS)
     update, losses = jax.jit(matcher.update), []

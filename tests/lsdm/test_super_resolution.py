@@ -1,24 +1,27 @@
 """Whole runs of super-resolution on digits, and what a person can get wrong."""
 
 import dataclasses
-import json
+import shutil
+import struct
+import zlib
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from PIL import Image
 
-from experiment_jax import load_config, load_run, train
-from experiment_jax.errors import UserError
-from experiment_jax.evaluation import reference as judged
-from experiment_jax.evaluation import super_resolution as restoration
+from experiment_jax import evaluate, load_config, load_run, train
+from experiment_jax.evaluation import super_resolution
+from experiment_jax.evaluation.enlarge import enlarge
+from experiment_jax.evaluation.evaluate import reference_of
+from experiment_jax.evaluation.files import save_samples
 from experiment_jax.method.stage import Context, Model
 from experiment_jax.sweep.evaluate import row_picture
 from experiment_jax.training.train import prepare
-from lsdm_jax import bound, matching, regression
+from lsdm_jax import bound, matching, regression, sections
+from lsdm_jax.matchers import MATCHERS
 
 SMALL = {
     "data.validation": 20,
@@ -34,9 +37,10 @@ SMALL = {
     "matching.width": 8,
     "matching.depth": 1,
     "matching.noise_size": 2,
-    "matching.critic_width": 8,
-    "matching.max_iterations": 20,
-    "matching.sampling_steps": 3,
+    "matching.critic.width": 8,
+    "matching.sinkhorn.max_iterations": 20,
+    "matching.flow.max_iterations": 20,
+    "matching.score.sampling_steps": 3,
     "matching.log_steps": 1,
 }
 
@@ -53,31 +57,36 @@ def trained(tmp_path_factory, one):
     return load_run(workdir)
 
 
-def test_stages_that_froze_alike_under_other_settings_are_not_taken_for_each_other(trained, one, tmp_path):
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    """(run, metrics) of a copy of the run, with what evaluation wrote there and with seven saved samples."""
+    workdir = shutil.copytree(trained.workdir, tmp_path_factory.mktemp("evaluated") / "run")
+    run = dataclasses.replace(trained, workdir=workdir)
+    metrics = evaluate(run)
+    save_samples(run, 7)
+    return run, metrics
+
+
+def test_stages_that_froze_alike_under_other_settings_are_not_taken_for_each_other(trained, one, tmp_path, refused):
     source = str(trained.workdir)
     names = ("representation", "degradation", "regression", "matching")
     taking = {f"{name}__from_run": source for name in names}
     assert prepare(small(**taking), tmp_path / "run", one).taken.keys() == {*names}
     first = {f"{name}__from_run": source for name in names[:2]}  # of other noise, only what does not depend on it
     assert prepare(small(**first, degradation__noise=0.1), tmp_path / "run", one).taken.keys() == {*names[:2]}
-    with pytest.raises(
-        UserError, match=r"was trained with degradation\.noise=0\.05; type --config\.degradation"
-    ) as error:
-        prepare(small(**taking, degradation__noise=0.1), tmp_path / "run", one)
-    assert str(error.value).startswith(f"--config.regression.from_run={source}: ") and "\n" not in str(error.value)
+    error = refused(prepare, small(**taking, degradation__noise=0.1), tmp_path / "run", one)
+    assert error.startswith(f"--config.regression.from_run={source}: ")
+    assert "was trained with degradation.noise=0.05; type --config.degradation" in error
     assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
-def refused(script, trained, tmp_path, tree):
-    """`refused(source, *flags)` -> the one line that eval.py says, having written nothing."""
+def not_enlarged(refused, trained, tmp_path, tree):
+    """`not_enlarged(source)` -> the one line that a person reads, when nothing was written."""
 
     def attempt(source, target="out.png"):
         before = tree(tmp_path), tree(trained.workdir)
-        status, _, error = script(
-            *("eval.py", "--workdir", trained.workdir, "--input", source, "--output", tmp_path / target)
-        )
-        assert status == 2 and error.strip().count("\n") == 0
+        error = refused(enlarge, trained, source, tmp_path / target)
         assert before == (tree(tmp_path), tree(trained.workdir))
         return error
 
@@ -85,18 +94,17 @@ def refused(script, trained, tmp_path, tree):
 
 
 def picture(path, size=(4, 4), mode="L"):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).convert(mode).save(
-        path
-    )
+    colours = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    Image.fromarray(colours).convert(mode).save(path)
     return path
 
 
-def test_evaluation_measures_samples_beside_their_rivals(trained):
-    found = trained.evaluate()
+def test_evaluation_measures_samples_and_their_rivals(evaluated):
+    run, found = evaluated
     for name in ("psnr", "ssim", "lr_consistency", "perceptual"):
         assert all(np.isfinite(found[f"{rival}{name}"]) for rival in ("", "bicubic_", "regression_", "recon_"))
     assert {"fd_gen", "bicubic_fd_gen", "regression_fd_gen", "fd_recon", "spread_skill", "mean_psnr"} <= set(found)
-    drawn = np.asarray(Image.open(trained.workdir / "eval" / "2" / "samples.png"))
+    drawn = np.asarray(Image.open(run.workdir / "eval" / "2" / "samples.png"))
     assert drawn.shape[0] == 9 * (32 + 2) + 2  # low, bicubic, regression, four samples, deviation, truth
     # What bicubic interpolation misses of x is the noise's and rounding's, less than the noise of 0.05 and the kernel.
     assert found["bicubic_lr_consistency"] < 0.3
@@ -116,11 +124,12 @@ def test_measuring_again_compiles_nothing_again(trained):
     model = dataclasses.replace(trained.model, **{name: counted(name) for name in names})
     run = dataclasses.replace(trained, model=model)
     real = run.test.take(np.arange(40))
-    bench = judged.bench(run.config, "test_40", None)[0]
+    reference = reference_of(run.config, "test_40", None)[0]
 
     def measured():
-        low = restoration.condition(run, real)
-        return low, restoration.measure(run, bench, real, low, run.sample(low).images, 0)
+        low = super_resolution.condition(run, real)
+        asked = run, reference.judge, reference.moments, real, low, run.sample(low).images, 0
+        return low, super_resolution.measure(*asked)
 
     low, first = measured()
     before = list(traced)
@@ -129,8 +138,8 @@ def test_measuring_again_compiles_nothing_again(trained):
     np.testing.assert_array_equal(low, again)
 
 
-def test_the_mean_of_draws_is_nearer_than_a_draw_where_draws_differ(trained):
-    found = json.loads((trained.workdir / "eval" / "2" / "metrics.json").read_text())
+def test_the_mean_of_draws_is_nearer_than_a_draw_where_draws_differ(evaluated):
+    found = evaluated[1]
     assert found["mean_psnr"] >= found["psnr"] - 0.1
 
 
@@ -150,9 +159,9 @@ def test_bytes_and_floats_are_the_same_low_resolution(trained):
     np.testing.assert_array_equal(trained.sample(low).images, trained.sample(low / np.float32(127.5) - 1.0).images)
 
 
-def test_saved_samples_can_be_drawn_again_from_what_is_saved(trained, script):
-    assert script("eval.py", "--workdir", trained.workdir, "--save_samples", 7)[0] in (0, None)
-    with np.load(trained.workdir / "eval" / "2" / "samples.npz") as saved:
+def test_saved_samples_can_be_drawn_again_from_what_is_saved(evaluated, trained):
+    with np.load(evaluated[0].workdir / "eval" / "2" / "samples.npz") as saved:
+        assert saved["images"].shape == (7, 8, 8, 1)
         np.testing.assert_array_equal(trained.sample(saved["low"]).images, saved["images"])
 
 
@@ -168,54 +177,59 @@ def test_a_persons_own_image_is_enlarged(trained, script, tmp_path, ending):
 
 
 @pytest.mark.parametrize("size", [(8, 8), (5, 4), (2, 2)])
-def test_an_image_of_another_size_is_refused_with_the_size_that_fits(refused, tmp_path, size):
-    error = refused(picture(tmp_path / "low.png", size))
+def test_an_image_of_another_size_is_refused_with_the_size_that_fits(not_enlarged, tmp_path, size):
+    error = not_enlarged(picture(tmp_path / "low.png", size))
     assert f"is {size[0]}x{size[1]} pixels; the run enlarges 4x4" in error
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "1"])
-def test_an_image_of_another_mode_is_refused(refused, tmp_path, mode):
-    assert f"is of mode {mode}; the run enlarges grey images" in refused(picture(tmp_path / "low.png", mode=mode))
+def test_an_image_of_another_mode_is_refused(not_enlarged, tmp_path, mode):
+    assert f"is of mode {mode}; the run enlarges grey images" in not_enlarged(picture(tmp_path / "low.png", mode=mode))
 
 
-def test_what_is_no_image_is_refused(refused, tmp_path):
+def test_what_is_no_image_is_refused(not_enlarged, tmp_path):
     (tmp_path / "text.png").write_text("no image")
-    assert "is neither a PNG nor a JPEG" in refused(tmp_path / "text.png")
-    assert "there is no such file" in refused(tmp_path / "absent.png")
-    assert "cannot be read" in refused(tmp_path)  # a folder
+    assert "is neither a PNG nor a JPEG" in not_enlarged(tmp_path / "text.png")
+    assert "there is no such file" in not_enlarged(tmp_path / "absent.png")
+    assert "cannot be read" in not_enlarged(tmp_path)  # a folder
 
 
-def test_an_image_that_ends_too_soon_is_refused(refused, tmp_path):
+def test_an_image_that_ends_too_soon_is_refused(not_enlarged, tmp_path):
     whole = picture(tmp_path / "low.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    assert "--input" in refused(tmp_path / "cut.png")
+    assert "--input" in not_enlarged(tmp_path / "cut.png")
 
 
-def test_absurd_dimensions_are_refused_before_anything_is_decoded(refused, tmp_path, monkeypatch):
+def test_absurd_dimensions_are_refused_before_anything_is_decoded(not_enlarged, tmp_path, monkeypatch):
     def loaded(*arguments):
         raise AssertionError("decoded")
 
-    huge = Image.new("1", (40_000, 30_000))
-    huge.save(tmp_path / "huge.png")
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", 40_000, 30_000, 1, 0, 0, 0, 0)  # one bit a pixel, grey
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", loaded)
-    assert "the run enlarges 4x4" in refused(tmp_path / "huge.png")
+    assert "the run enlarges 4x4" in not_enlarged(tmp_path / "huge.png")
 
 
-def test_the_target_must_have_a_format_and_a_folder(refused, tmp_path):
+def test_the_target_must_have_a_format_and_a_folder(not_enlarged, tmp_path):
     source = picture(tmp_path / "low.png")
-    assert "end its name in .png or .jpg" in refused(source, "out.gif")
-    assert "there is no folder" in refused(source, "absent/out.png")
+    assert "end its name in .png or .jpg" in not_enlarged(source, "out.gif")
+    assert "there is no folder" in not_enlarged(source, "absent/out.png")
 
 
 def test_a_run_of_labels_enlarges_nothing(script, finished, tmp_path):
-    source = picture(tmp_path / "low.png")
-    status, _, error = script("eval.py", "--workdir", finished[1], "--input", source, "--output", tmp_path / "o.png")
-    assert status == 2 and "enlarges no images" in error
+    source, target = picture(tmp_path / "low.png"), tmp_path / "o.png"
+    status, _, error = script("eval.py", "--workdir", finished[1], "--input", source, "--output", target)
+    assert status == 2 and "enlarges no images" in error and error.strip().count("\n") == 0
     assert script("eval.py", "--workdir", finished[1], "--input", source)[0] == 2
+    assert not target.exists()
 
 
 def test_the_bound_holds_with_images_for_conditions(trained):
-    found = bound.evidence(trained, SimpleNamespace(reference=trained.test))[0]
+    found = bound.figure(trained, SimpleNamespace(compared=trained.test))[0]
     assert 0 < found["bound_w1_image"] <= found["bound_right"] * (1 + 1e-5)
 
 
@@ -224,10 +238,9 @@ def test_a_sweep_shows_what_was_found_from_the_same_images(trained):
 
 
 def section(**own):
-    config = small().copy_and_resolve_references()
-    config = ConfigDict(config.matching.to_dict())
-    config.update(own)
-    return config
+    of_critic, of_score = dict(width=8, depth=1), dict(sampling_steps=3)
+    settings = dict(batch_size=20, draws=2, width=8, depth=1, noise_size=2, critic=of_critic, score=of_score)
+    return sections.matching(**{**settings, **own})
 
 
 def context(**model):
@@ -239,16 +252,19 @@ def context(**model):
         noise=lambda params, low, keys: low,
         embed=lambda params, low: low.reshape(len(low), -1),
     )
-    weights = np.full(5, 0.2, np.float32)
-    return Context("matching", (2, 2, 1), 5, weights, 10, Model(**{**functions, **model}))
+    weights, counts = np.full(5, 0.2, np.float32), np.full(5, 4)
+    return Context("matching", (2, 2, 1), 5, weights, counts, 10, Model(**{**functions, **model}))
 
 
-@pytest.mark.parametrize("name", matching.IMAGES)
+OF_IMAGES = sorted(name for name, matcher in MATCHERS.items() if matcher.IMAGES)
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
 @pytest.mark.parametrize("beta", [float("inf"), 2.0])
-def test_every_matcher_of_images_keeps_the_form_of_its_state(name, beta):
+def test_every_matcher_of_images_keeps_the_form_of_its_state(name, beta, refused):
     if name in ("flow", "sinkhorn") and np.isinf(beta):
-        with pytest.raises(UserError, match=r"type --config\.matching\.beta=1\.0, or choose critic or energy"):
-            matching.stage(section(matcher=name, beta=beta), context())
+        error = refused(matching.stage, section(matcher=name, beta=beta), context())
+        assert "type --config.matching.beta=1.0, or choose critic or energy" in error
         return
     stage = matching.stage(section(matcher=name, beta=beta), context())
     batch = {"latents": jnp.zeros((20, 3)), "low": jnp.zeros((20, 1, 1, 1)), "labels": jnp.zeros(20, jnp.int32)}
@@ -259,27 +275,25 @@ def test_every_matcher_of_images_keeps_the_form_of_its_state(name, beta):
     assert all(value.shape == () for value in metrics.values())
 
 
-@pytest.mark.parametrize("name", sorted(set(matching.MATCHERS) - set(matching.IMAGES)))
-def test_a_matcher_of_labels_alone_is_refused_with_those_of_images(name):
-    with pytest.raises(UserError, match=f"matcher={name}: takes a label .* critic, energy, flow, score, sinkhorn"):
-        matching.stage(section(matcher=name), context())
+@pytest.mark.parametrize("name", sorted(set(MATCHERS) - set(OF_IMAGES)))
+def test_a_matcher_of_labels_alone_is_refused_with_those_of_images(name, refused):
+    error = refused(matching.stage, section(matcher=name), context())
+    assert f"matcher={name}: takes a label " in error and " critic, energy, flow, score, sinkhorn" in error
 
 
-def test_unpaired_images_are_no_pairs():
-    with pytest.raises(UserError, match=r"type --config\.matching\.view=paired"):
-        matching.stage(section(view="partly"), context())
+def test_unpaired_images_are_no_pairs(refused):
+    assert "type --config.matching.view=paired" in refused(matching.stage, section(view="partly"), context())
 
 
-def test_no_draw_is_refused():
-    with pytest.raises(UserError, match=r"matching\.draws=0: give 1 or more"):
-        matching.stage(section(draws=0), context())
+def test_no_draw_is_refused(refused):
+    assert "matching.draws=0: give 1 or more" in refused(matching.stage, section(draws=0), context())
 
 
-def test_regression_needs_a_degradation():
-    with pytest.raises(UserError, match="needs a stage before it that degrades"):
-        regression.stage(small().regression, context(degrade=None))
+def test_regression_needs_a_degradation(refused):
+    error = refused(regression.stage, small().regression, context(degrade=None))
+    assert "needs a stage before it that degrades" in error
 
 
-def test_low_resolution_images_of_another_shape_are_refused(trained):
-    with pytest.raises(UserError, match=r"are \(5, 4, 1\), the run's are \(4, 4, 1\)"):
-        trained.sample(np.zeros((2, 5, 4, 1), np.float32))
+def test_low_resolution_images_of_another_shape_are_refused(trained, refused):
+    error = refused(trained.sample, np.zeros((2, 5, 4, 1), np.float32))
+    assert "are (5, 4, 1), the run's are (4, 4, 1)" in error

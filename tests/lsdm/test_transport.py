@@ -120,6 +120,41 @@ def test_points_that_coincide_are_no_distance_apart(features):
     np.testing.assert_array_equal(np.diag(jax.jit(costs.Distance().all_pairs)(x, x.copy())), np.zeros(50))
 
 
+@pytest.mark.parametrize("conditions", [np.eye(3) / np.sqrt(2), np.random.default_rng(7).normal(size=(3, 768)) / 40])
+@pytest.mark.parametrize("beta", [0.5, 1e4, 1e7])
+def test_conditions_add_their_squared_distance_and_drown_nothing(conditions, beta):
+    """Labels and images. At 1e4, β² is 1e8 and its rounding 10; where conditions are equal only latents count."""
+    x, y = cloud(30), cloud(21, seed=1)
+    of_x, of_y = (np.float32(beta) * conditions[np.arange(len(z)) % 3].astype(np.float32) for z in (x, y))
+    distance = jax.jit(costs.Distance(conditions.shape[1]).all_pairs)
+    found = np.asarray(distance(np.hstack([of_x, x]), np.hstack([of_y, y])))
+    expected = np.hypot(cdist(of_x, of_y), cdist(x, y))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    same = np.arange(30)[:, None] % 3 == np.arange(21) % 3
+    np.testing.assert_allclose(found[same], cdist(x, y)[same], rtol=1e-5)
+
+
+def test_what_is_not_finite_stays_so_and_has_not_converged():
+    x, y = cloud(11), cloud(7, seed=1)
+    x[3, 1] = np.nan
+    distances = np.asarray(costs.Distance().all_pairs(x, y))
+    assert np.isnan(distances[3]).all() and np.isfinite(np.delete(distances, 3, axis=0)).all()
+    for other, symmetric in ((y, False), (x, True)):
+        value, evidence, gradient = solved(x, other, 1.0, symmetric, **SHIPPED)
+        assert np.isnan(value) and np.isnan(gradient).any() and evidence["converged"] == 0
+
+
+@pytest.mark.parametrize(("epsilon", "right"), [(5.0, True), (0.1, False), (0.01, False), (1e-4, False)])
+def test_converged_is_said_of_the_plan_for_the_distances_as_they_are(epsilon, right):
+    """Between clusters 1,000 apart float32 rounds distances of 1 to 0.03; float64 sees what ε leaves of the plan."""
+    x, y = (cloud(40, 3, seed) + 1000 * np.eye(3, dtype=np.float32)[np.arange(40) // 20] for seed in (0, 1))
+    plan = jax.jit(functools.partial(transport.solve, epsilon=epsilon, **SHIPPED))(x, y)
+    exponent = (np.asarray(plan.f, float)[:, None] + np.asarray(plan.g, float) - cdist(x, y)) / epsilon
+    sums = 40 * np.exp(np.minimum(exponent, 100.0)).sum(axis=1) / 1600
+    assert (np.abs(sums - 1).mean() < SHIPPED["threshold"]) == right
+    assert solved(x, y, epsilon, **SHIPPED)[1]["converged"] == right
+
+
 def test_iterations_are_bounded_and_come_by_tens():
     x, y = cloud(11), cloud(7, seed=1, shift=0.5)
     for bound, expected in ((20, 20), (100, 100), (170, 180), (300, 300)):
@@ -135,18 +170,23 @@ def test_the_gradient_passes_through_no_iteration():
     assert loops[0] == loops[1] > 0
 
 
-def test_by_blocks_is_the_same_as_by_kernels(monkeypatch):
+@pytest.mark.parametrize("beta", [None, 1e3])
+def test_by_blocks_is_the_same_as_by_kernels(beta, monkeypatch):
     x, y = cloud(23), cloud(17, seed=1, shift=0.5)
     solver = dict(epsilon=0.3, max_iterations=500, threshold=1e-4)
+    if beta:  # the first point, and no other, of a class of its own
+        solver["fixed"] = 1
+        x, y = (np.hstack([beta * np.eye(23, 1, dtype=np.float32), z]) for z in (x, cloud(23, seed=1, shift=0.5)))
     run = lambda: jax.jit(jax.value_and_grad(lambda x: transport.divergence(x, y, **solver), has_aux=True))(x)  # noqa: E731
     (value, _), gradient = run()
+    gradient = gradient[:, bool(beta) :]
     monkeypatch.setattr(transport, "DENSE", 16)
     for module in (costs, transport):
         monkeypatch.setattr(module, "BLOCK", 5)
     (blocked, evidence), by_blocks = run()
     assert evidence["converged"] == 1
     np.testing.assert_allclose(blocked, value, rtol=1e-4)
-    np.testing.assert_allclose(by_blocks, gradient, atol=1e-3 * np.abs(gradient).max())
+    np.testing.assert_allclose(by_blocks[:, bool(beta) :], gradient, atol=1e-3 * np.abs(gradient).max())
 
 
 def test_memory_grows_with_the_points_and_not_with_their_pairs():

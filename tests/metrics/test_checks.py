@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from experiment_jax.errors import UserError
-from experiment_jax.metrics import check_classes, check_points, checks
+from experiment_jax.metrics.checks import check_classes, check_labelled, check_points
 
 
 def points(count=11, features=4, seed=0):
@@ -71,4 +71,4 @@ def test_labels_are_one_axis_of_integers(labels):
 
 def test_every_point_has_one_label():
     with pytest.raises(ValueError, match="11 points but 12 labels"):
-        checks.check_labelled(points(), np.zeros(12, int), "real")
+        check_labelled(points(), np.zeros(12, int), "real")

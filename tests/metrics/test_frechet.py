@@ -3,7 +3,7 @@ import pytest
 import scipy.linalg
 
 from experiment_jax.errors import UserError
-from experiment_jax.metrics import Moments, frechet_distance, moments, rank_deficient
+from experiment_jax.metrics.frechet import Moments, frechet_distance, moments, rank_deficient
 
 
 def correlated(count, features, seed):

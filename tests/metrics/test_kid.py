@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics.pairwise import polynomial_kernel
 
 from experiment_jax.errors import UserError
-from experiment_jax.metrics import kernel_distance
+from experiment_jax.metrics.kid import kernel_distance
 
 
 def normal(count, features=4, seed=0, shift=0.0):

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiment_jax.errors import UserError
-from experiment_jax.metrics import hoyer, near_zero, spread
+from experiment_jax.metrics.latents import hoyer, near_zero, spread
 
 SAMPLE_LABELS, REAL_LABELS = np.arange(23) % 3, np.arange(29) % 3
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from experiment_jax.errors import UserError
-from experiment_jax.metrics import fidelity, memorisation, nearest_distance, precision_recall
+from experiment_jax.metrics.neighbours import fidelity, memorisation, nearest_distance, precision_recall
 
 
 def normal(count, features=4, seed=0):

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import gammaln
 
 from experiment_jax.errors import UserError
-from experiment_jax.metrics import sinkhorn_divergence, w1_exact, w1_per_class, w1_sliced
+from experiment_jax.metrics.transport import sinkhorn_divergence, w1_exact, w1_per_class, w1_sliced
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiment_jax.errors import UserError
 from experiment_jax.networks.autoencoder import Decoder, Encoder, check_sides
 
 SIZES = [
@@ -39,8 +38,6 @@ def test_images_of_every_size_come_back_in_their_shape(sides, widths, channels):
         ((32, 32, 1), (), "give 1, as in --config.representation.widths=(32,)"),
     ],
 )
-def test_sides_that_cannot_be_halved_name_the_widths_that_fit(shape, widths, advice):
-    with pytest.raises(UserError) as error:
-        check_sides(shape, widths, "representation")
-    assert advice in str(error.value) and f"{shape[0]}x{shape[1]}" in str(error.value)
-    assert "\n" not in str(error.value)
+def test_sides_that_cannot_be_halved_name_the_widths_that_fit(shape, widths, advice, refused):
+    message = refused(check_sides, shape, widths, "representation")
+    assert advice in message and f"{shape[0]}x{shape[1]}" in message

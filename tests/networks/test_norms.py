@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_jax import UserError, load_config
-from experiment_jax.data import split as data
-from experiment_jax.evaluation import judges as judge
-from experiment_jax.method import build as method
-from experiment_jax.networks import autoencoder
-from experiment_jax.networks import self_supervised as perceptual
+from experiment_jax import load_config
+from experiment_jax.data import load
+from experiment_jax.method.build import build
+from experiment_jax.networks import autoencoder, convolutional, self_supervised
 from experiment_jax.networks.norms import groups
 
 
@@ -32,8 +30,8 @@ def test_shipped_widths_have_eight_groups_and_perceptual_features_four(width):
 @pytest.mark.parametrize("width", [1, 3, 4, 6, 12, 20])
 def test_networks_of_any_width_can_be_made(width):
     key, images, latents = jax.random.key(0), jnp.zeros((2, 8, 8, 1)), jnp.zeros((2, 3))
-    jax.eval_shape(partial(judge.Features((width,), 1, 5, 0.0).init, train=False), key, images)
-    jax.eval_shape(perceptual.Features((width,)).init, key, images)
+    jax.eval_shape(partial(convolutional.Features((width,), 1, 5, 0.0).init, train=False), key, images)
+    jax.eval_shape(self_supervised.Features((width,)).init, key, images)
     jax.eval_shape(autoencoder.Encoder((width,), 3).init, key, images)
     jax.eval_shape(autoencoder.Decoder((width,), (8, 8, 1)).init, key, latents)
 
@@ -51,14 +49,13 @@ STAGES = [
 
 @pytest.mark.parametrize("widths", [(), (0,), (-4,), (8, 0)])
 @pytest.mark.parametrize(("spec", "stage"), STAGES)
-def test_widths_that_are_none_or_not_positive_are_refused_in_one_line(spec, stage, widths):
+def test_widths_that_are_none_or_not_positive_are_refused_in_one_line(spec, stage, widths, refused):
     config = load_config(spec, {"data.name": "digits", f"{stage}.widths": widths})
-    with pytest.raises(UserError) as error:
-        method.build(config, data.load(config.data, config.seed))
-    message = str(error.value)
-    assert "\n" not in message and message.startswith(f"{stage}.widths={widths}: ")
+    dataset = load.load(config.data, config.seed)
+    message = refused(build, config, dataset)
+    assert message.startswith(f"{stage}.widths={widths}: ")
     example = message.rpartition(f"--config.{stage}.widths=")[2]
-    method.build(load_config(spec, {"data.name": "digits", f"{stage}.widths": example}), data.load(config.data, 0))
+    assert build(load_config(spec, {"data.name": "digits", f"{stage}.widths": example}), dataset)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +68,7 @@ def test_widths_that_are_none_or_not_positive_are_refused_in_one_line(spec, stag
         ("configs/regene_digits.py", "classifier.latent_size"),
     ],
 )
-def test_sizes_that_are_not_positive_are_refused(spec, setting):
+def test_sizes_that_are_not_positive_are_refused(spec, setting, refused):
     config = load_config(spec, {setting: 0})
-    with pytest.raises(UserError, match=f"{setting}=0: give a positive number"):
-        method.build(config, data.load(config.data, config.seed))
+    message = refused(build, config, load.load(config.data, config.seed))
+    assert f"{setting}=0: give a positive number" in message

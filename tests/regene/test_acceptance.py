@@ -1,3 +1,8 @@
+"""The stage of the two tests, against a plain loop over candidates; its thresholds and its rates."""
+
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,12 +11,12 @@ from ml_collections import ConfigDict
 
 from experiment_jax.data import split as data
 from experiment_jax.data.split import Dataset, Split, View
-from experiment_jax.errors import UserError
-from experiment_jax.evaluation.evaluate import acceptance_metrics
+from experiment_jax.evaluation.latents import acceptance_metrics
 from experiment_jax.method.stage import Context, Model, Samples
 from regene_jax import acceptance
 
 LATENT, CLASSES = 4, 3
+COUNT = 22  # samples a call: a program is compiled for one size
 HEAD = np.random.default_rng(0).normal(size=(LATENT, CLASSES)).astype(np.float32)
 
 
@@ -40,8 +45,8 @@ def section(**own):
 
 def context(**model):
     functions = dict(encode=encode, decode=decode, classify=classify, sample=sample, nfe=1)
-    weights = np.full(CLASSES, 1 / CLASSES, np.float32)
-    return Context("acceptance", (2, 2, 1), CLASSES, weights, 0, Model(**{**functions, **model}))
+    weights, counts = np.full(CLASSES, 1 / CLASSES, np.float32), np.full(CLASSES, 11)
+    return Context("acceptance", (2, 2, 1), CLASSES, weights, counts, 0, Model(**{**functions, **model}))
 
 
 def view(count=33):
@@ -50,40 +55,59 @@ def view(count=33):
     return View(images, (np.arange(count) % CLASSES).astype(np.int32))
 
 
+@functools.cache
+def sampler(**own):
+    """(thresholds, keys, labels) -> samples, compiled."""
+    provided = acceptance.stage(section(**own), context()).provides["sample"]
+    return jax.jit(lambda threshold, *asked: provided({"acceptance": acceptance.Acceptance.Frozen(threshold)}, *asked))
+
+
 def drawn(threshold, keys, labels, **own):
-    stage = acceptance.stage(section(**own), context())
-    params = {"acceptance": {"params": {}, "threshold": jnp.asarray(threshold, jnp.float32)}}
-    return jax.jit(stage.provides["sample"])(params, keys, labels)
+    return sampler(**own)(jnp.asarray(threshold, jnp.float32), keys, labels)
 
 
 def softmax(logits):
     return np.exp(logits) / np.exp(logits).sum()
 
 
-def by_hand(threshold, key, label, tries, decodes):
+TRIES = 6  # at most
+
+
+@jax.jit
+def candidates(keys, labels):
+    """Each sample's candidates, in order: latents `[batch, TRIES, latent]`, and what their images are encoded as."""
+    each = jax.vmap(lambda key: jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(TRIES)))(keys)
+    latents = sample({}, each.reshape(-1), jnp.repeat(labels, TRIES)).latents
+    again = encode({}, decode({}, latents))
+    return latents.reshape(-1, TRIES, LATENT), again.reshape(-1, TRIES, LATENT)
+
+
+def by_hand(threshold, latents, again, label, tries, decodes):
     """One sample by a plain loop: (number of the candidate, accepted, candidates tested, its latent)."""
-    passed_one, latents = [], []
+    passed_one = []
     for number in range(tries):
-        z = sample({}, jax.random.fold_in(key, number)[None], jnp.asarray([label])).latents
-        latents.append(np.asarray(z)[0])
-        if softmax(latents[-1] @ HEAD)[label] < threshold[label]:
+        if softmax(latents[number] @ HEAD)[label] < threshold[label]:
             continue
         passed_one.append(number)
-        again = np.asarray(encode({}, decode({}, z)))[0]
-        if softmax(again @ HEAD)[label] >= threshold[label]:
-            return number, True, number + 1, latents[-1]
+        if softmax(again[number] @ HEAD)[label] >= threshold[label]:
+            return number, True, number + 1, latents[number]
         if len(passed_one) == decodes:
             break
     first = passed_one[0] if passed_one else 0
     return first, False, number + 1, latents[first]
 
 
+def all_by_hand(threshold, keys, labels, tries, decodes):
+    rows = zip(*map(np.asarray, candidates(keys, labels)), labels, strict=True)
+    return [by_hand(threshold, *row, tries, decodes) for row in rows]
+
+
 @pytest.mark.parametrize("threshold", [0.3, 0.7, 0.95])
 @pytest.mark.parametrize(("tries", "decodes"), [(6, 2), (6, 6), (5, 1), (1, 1)])
 def test_samples_are_those_of_a_plain_loop_over_candidates(threshold, tries, decodes):
-    keys, labels = jax.random.split(jax.random.key(1), 22), np.arange(22) % CLASSES
+    keys, labels = jax.random.split(jax.random.key(1), COUNT), np.arange(COUNT) % CLASSES
     found = drawn([threshold] * 3, keys, labels, tries=tries, decodes=decodes)
-    expected = [by_hand([threshold] * 3, keys[i], labels[i], tries, decodes) for i in range(22)]
+    expected = all_by_hand([threshold] * 3, keys, labels, tries, decodes)
     np.testing.assert_array_equal(found.accepted, [row[1] for row in expected])
     np.testing.assert_array_equal(found.tries, [row[2] for row in expected])
     np.testing.assert_allclose(found.latents, [row[3] for row in expected], rtol=1e-5, atol=1e-5)
@@ -92,31 +116,30 @@ def test_samples_are_those_of_a_plain_loop_over_candidates(threshold, tries, dec
 
 def test_the_plain_loop_sees_every_outcome():
     """Acceptance at once, late, only a first test passed, nothing passed: all occur in the comparison above."""
-    keys, labels = jax.random.split(jax.random.key(1), 22), np.arange(22) % CLASSES
-    rows = [by_hand([0.7] * 3, keys[i], labels[i], 6, 2) for i in range(22)]
+    keys, labels = jax.random.split(jax.random.key(1), COUNT), np.arange(COUNT) % CLASSES
+    rows = all_by_hand([0.7] * 3, keys, labels, 6, 2)
     assert {row[2] for row in rows if row[1]} >= {1, 2, 3}
-    strict = [by_hand([0.95] * 3, keys[i], labels[i], 6, 2) for i in range(22)]
+    strict = all_by_hand([0.95] * 3, keys, labels, 6, 2)
     assert any(not row[1] and row[0] > 0 for row in strict) and any(not row[1] and row[2] == 6 for row in strict)
 
 
 def test_one_key_makes_one_sample_whatever_the_batch():
-    keys, labels = jax.random.split(jax.random.key(2), 11), jnp.arange(11) % CLASSES
+    keys, labels = jax.random.split(jax.random.key(2), COUNT), np.arange(COUNT) % CLASSES
     whole, part = drawn([0.7] * 3, keys, labels), drawn([0.7] * 3, keys[4:7], labels[4:7])
     for one, other in zip(whole, part, strict=True):
         np.testing.assert_allclose(other, one[4:7], rtol=1e-5, atol=1e-6)
 
 
 def test_where_nothing_can_pass_the_first_candidate_comes_back_unaccepted():
-    keys, labels = jax.random.split(jax.random.key(3), 11), jnp.arange(11) % CLASSES
+    keys, labels = jax.random.split(jax.random.key(3), COUNT), np.arange(COUNT) % CLASSES
     found = drawn([1.1] * 3, keys, labels)
-    assert found.images.shape == (11, 2, 2, 1) and found.accepted.dtype == bool and not found.accepted.any()
+    assert found.images.shape == (COUNT, 2, 2, 1) and found.accepted.dtype == bool and not found.accepted.any()
     np.testing.assert_array_equal(found.tries, 6)
-    first = sample({}, jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys), labels)
-    np.testing.assert_allclose(found.latents, first.latents, rtol=1e-6)
+    np.testing.assert_allclose(found.latents, candidates(keys, labels)[0][:, 0], rtol=1e-6)
 
 
 def test_where_everything_passes_it_is_the_first_candidate():
-    keys, labels = jax.random.split(jax.random.key(3), 11), jnp.arange(11) % CLASSES
+    keys, labels = jax.random.split(jax.random.key(3), COUNT), np.arange(COUNT) % CLASSES
     found = drawn([0.0] * 3, keys, labels)
     assert found.accepted.all() and (found.tries == 1).all()
 
@@ -128,18 +151,22 @@ def test_thresholds_are_the_mean_confidences_of_each_class():
         softmax(2 * (image.reshape(-1) / 127.5 - 1) @ HEAD)[i % CLASSES] for i, image in enumerate(images.astype(float))
     ]
     expected = [np.mean(confidence[label::CLASSES]) for label in range(CLASSES)]
-    np.testing.assert_allclose(frozen["threshold"], expected, rtol=1e-5)
-    assert frozen["params"] == {} and frozen["threshold"].dtype == np.float32
+    np.testing.assert_allclose(frozen.threshold, expected, rtol=1e-5)
+    assert frozen.threshold.dtype == np.float32 and len(jax.tree.leaves(frozen)) == 1
 
 
 def test_accepted_over_tries_is_the_share_of_candidates_that_pass():
     """Σ accepted / Σ tries against the share among independent candidates, although testing stops early."""
-    keys, labels = jax.random.split(jax.random.key(4), 6000), jnp.zeros(6000, jnp.int32)
-    single = drawn([0.8] * 3, keys, labels, tries=1, decodes=1)
-    several = drawn([0.8] * 3, keys, labels, tries=5, decodes=2)
+    keys, labels = list(jax.random.split(jax.random.key(4), (50, COUNT))), np.zeros(COUNT, np.int64)
+
+    def all_drawn(**own):
+        parts = [drawn([0.8] * 3, row, labels, **own) for row in keys]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+    single, several = all_drawn(tries=1, decodes=1), all_drawn(tries=6, decodes=2)
     expected = float(single.accepted.mean())
     assert 0.1 < expected < 0.6
-    measured = acceptance_metrics(jax.tree.map(np.asarray, several), np.asarray(labels), CLASSES)
+    measured = acceptance_metrics(several, np.zeros(50 * COUNT, np.int64), CLASSES)
     np.testing.assert_allclose(measured["acceptance_rate"], expected, atol=0.03)
     assert measured["accepted"] > expected + 0.1
     np.testing.assert_allclose(measured["acceptance_rate_by_class"][0], measured["acceptance_rate"])
@@ -171,22 +198,23 @@ def test_the_sampler_says_that_it_tests_and_what_it_costs():
         (dict(decodes=0), r"type --config\.acceptance\.decodes=1$"),
     ],
 )
-def test_settings_that_test_nothing_are_refused(own, message):
-    with pytest.raises(UserError, match=message):
-        acceptance.stage(section(**own), context())
+def test_settings_that_test_nothing_are_refused(own, message, refused):
+    assert re.search(message, refused(acceptance.stage, section(**own), context()))
 
 
 @pytest.mark.parametrize("missing", ["encode", "decode", "classify", "sample"])
-def test_what_the_tests_need_must_come_first(missing):
-    with pytest.raises(UserError, match=f"stages: acceptance needs stages before it .* none of them can {missing}$"):
-        acceptance.stage(section(), context(**{missing: None}))
+def test_what_the_tests_need_must_come_first(missing, refused):
+    message = refused(acceptance.stage, section(), context(**{missing: None}))
+    assert re.search(f"stages: acceptance needs stages before it .* none of them can {missing}$", message)
 
 
-def test_the_view_of_held_out_images_is_labelled_and_refused_where_there_are_none():
+def test_the_view_of_held_out_images_is_labelled_and_refused_where_there_are_none(refused):
     images, labels = np.zeros((6, 2, 2, 1), np.uint8), np.arange(6, dtype=np.int32) % 3
     parts = Split(images, labels), Split(images[:3] + 1, labels[:3])
     held_out = data.view(Dataset("planted", ("a", "b", "c"), *parts), "validation")
     np.testing.assert_array_equal(held_out.labels, [0, 1, 2])
     assert (held_out.images == 1).all()
-    with pytest.raises(UserError, match=r"no images are held out of train; type --config\.data\.validation=30$"):
-        data.view(Dataset("planted", ("a", "b", "c"), parts[0], parts[0].take(np.arange(0))), "validation")
+    none = Dataset("planted", ("a", "b", "c"), parts[0], parts[0].take(np.arange(0)))
+    assert refused(data.view, none, "validation").endswith(
+        "no images are held out of train; type --config.data.validation=30"
+    )

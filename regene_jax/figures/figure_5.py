@@ -1,24 +1,25 @@
 """Figure 5: combinations with what they were made of, and transitions."""
 
+from functools import partial
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiment_jax.data import split as data
 from experiment_jax.drawing import pictures
-from experiment_jax.evaluation.reference import Bench
+from experiment_jax.evaluation.reference import Reference
 from experiment_jax.method.stage import stream
 from experiment_jax.runs.run import Run
-from regene_jax.combinations import combine, sources
-from regene_jax.evidence.numbers import NUMBERS, combining
-from regene_jax.evidence.transitions import pairs, transitions
+from regene_jax.combinations import Bank, Weights, combine, sources
+from regene_jax.figures.numbers import NUMBERS, combining
+from regene_jax.figures.transitions import pairs, transitions
 from regene_jax.hull import weights_of
 
 CLASSES = 10
 REPEATS = 2
 
 
-def combinations(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def combinations(run: Run, reference: Reference) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """The pictures `combinations` and `transitions`.
 
     `combinations`: a column a class; for n = 2, 3 and 5 two rows of decoded combinations, and under each the overlay of
@@ -35,7 +36,7 @@ def combinations(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np
         for above, below in zip(decoded, overlays, strict=True):
             rows += [above, below]
             names += [f"n = {number}", "sources"]
-    walks = transitions(run, *pairs(bench.reference, run, CLASSES))
+    walks = transitions(run, *pairs(reference.compared, run, CLASSES))
     drawn = {
         "combinations": pictures.label_rows(pictures.grid(np.stack(rows)), names),
         "transitions": pictures.grid(walks),
@@ -48,8 +49,13 @@ def combined(run: Run) -> tuple[np.ndarray, np.ndarray]:
     frozen, section = run.model.params["hull"], run.config.hull
     labels = np.tile(np.arange(min(run.dataset.num_classes, CLASSES), dtype=np.int32), REPEATS)
     keys = jax.random.split(stream(run.config.seed, "evidence"), len(labels))
-    drawn = frozen, weights_of(section), keys, jnp.asarray(labels)
-    latents, (index, weights) = jax.tree.map(np.asarray, (combine(*drawn), sources(*drawn)))
-    images = data.view(run.dataset, section.view).images[np.asarray(frozen["images"])[index]]
+    latents, (index, weights) = jax.tree.map(np.asarray, _drawn(frozen, weights_of(section), keys, labels))
+    images = data.view(run.dataset, section.view).images[np.asarray(frozen.images)[index]]
     overlays = np.rint(np.einsum("bn,bnhwc->bhwc", weights, images)).astype(np.uint8)
     return tuple(images.reshape(REPEATS, -1, *images.shape[1:]) for images in (run.decode(latents), overlays))
+
+
+@partial(jax.jit, static_argnums=1)
+def _drawn(bank: Bank, weights: Weights, keys: jax.Array, labels: jax.Array) -> tuple[jax.Array, tuple]:
+    """Combinations and their sources."""
+    return combine(bank, weights, keys, labels), sources(bank, weights, keys, labels)

@@ -2,30 +2,29 @@
 
 import numpy as np
 
-from experiment_jax import metrics
 from experiment_jax.drawing import plots
-from experiment_jax.evaluation import reference as judged
-from experiment_jax.evaluation.reference import Bench
+from experiment_jax.evaluation.reference import Reference
+from experiment_jax.metrics import frechet
 from experiment_jax.runs.run import Run
 
 RATIOS = tuple(round(0.1 * number, 1) for number in range(11))
 
 
-def mixing(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def mixing(run: Run, reference: Reference) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """`fd_mix_α` and `accuracy_mix_α` of the images α · reconstruction + (1 − α) · original, α = 0.0, 0.1 … 1.0.
 
     The Fréchet distance is to the originals, all in the judge's features; so α = 0 has distance 0 and the accuracy of
-    real images, α = 1 has `fd_recon` and `accuracy_recon`. The images are the bench's reference (the paper's: those
+    real images, α = 1 has `fd_recon` and `accuracy_recon`. The images are the reference (the paper's: those
     that its neutral classifier was trained on, so that its accuracy starts at 1). The picture `mixing` draws both.
     """
-    images, labels = bench.reference.images, bench.reference.labels
+    images, labels = reference.compared.images, reference.compared.labels
     recon = run.decode(run.encode(images)).astype(np.float32)
     distances, accuracies = [], []
     for ratio in RATIOS:
         mixed = np.rint(ratio * recon + (1 - ratio) * images).astype(np.uint8)
-        features = bench.judge.encode(mixed)
-        distances.append(metrics.frechet_distance(metrics.moments([features]), bench.reference_moments))
-        accuracies.append(judged.accuracy(bench, features, labels))
+        features = reference.judge.encode(mixed)
+        distances.append(frechet.frechet_distance(frechet.moments([features]), reference.moments))
+        accuracies.append(reference.accuracy(features, labels))
     results = {f"fd_mix_{ratio}": value for ratio, value in zip(RATIOS, distances, strict=True)}
     results |= {f"accuracy_mix_{ratio}": value for ratio, value in zip(RATIOS, accuracies, strict=True)}
     return results, {"mixing": _plot(distances, accuracies)}

@@ -1,71 +1,98 @@
-"""The paper's evidence on planted runs of known numbers: the autoencoder is the identity, the latents are pixels."""
+"""The paper's figures of planted runs of known numbers: the autoencoder is the identity, the latents are pixels."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from skimage.metrics import structural_similarity
 
-from experiment_jax import UserError, load_config
+from experiment_jax import load_config, train
+from experiment_jax.data import load
 from experiment_jax.data import split as data
-from experiment_jax.evaluation import reference as judged
+from experiment_jax.evaluation.real_images import real_images
+from experiment_jax.evaluation.reference import Reference
 from experiment_jax.method.stage import Model, Samples
 from experiment_jax.runs.run import Run
-from regene_jax import evidence, sections
+from regene_jax import figures, sections
 from regene_jax.combinations import build_bank
-from regene_jax.evidence import figure_3, figure_4, figure_5, figure_6
-from regene_jax.evidence.numbers import combining
-from regene_jax.evidence.transitions import RATIOS, pairs, transitions
+from regene_jax.figures import figure_3, figure_5, figure_6
+from regene_jax.figures.numbers import combining
+from regene_jax.figures.transitions import RATIOS, pairs, transitions
 
 SHAPE = (8, 8, 1)
 
 
 @pytest.fixture(scope="module")
 def config():
-    return load_config("configs/lsdm_digits.py", {"judge": "configs/judge_digits.py:smoke", "data.paired": 100})
+    own = {"judge": "configs/judge_digits.py", "data.paired": 100, "evaluation.batch_size": 250}
+    return load_config("configs/lsdm_digits.py", own)
+
+
+@dataclasses.dataclass(frozen=True)
+class Planted(Run):
+    """A run whose model was not trained: other settings of the hull give what `combining` says, of a number."""
+
+    combining: Callable[[int], Run] | None = None
+
+    def with_settings(self, overrides):
+        assert overrides["hull.weights"] == "uniform"
+        return self.combining(overrides["hull.n"])
+
+
+def encode(params, images):
+    return images.reshape(len(images), -1)
+
+
+def decode(params, latents):
+    return latents.reshape(-1, *SHAPE)
+
+
+def sample(params, keys, labels):
+    noise = jax.vmap(lambda key: jax.random.uniform(key, (64,), minval=-1.0))(keys)
+    return Samples.untested(decode(params, noise), noise)
 
 
 @pytest.fixture(scope="module")
-def bench(config):
-    return judged.bench(config, "test_450", None)[0]
+def plant(config, tmp_path_factory):
+    """`plant(decode=…)` -> a run whose latents are the pixels; one of no other settings is made once."""
+    dataset = load.load(config.data, 0)
 
-
-@pytest.fixture
-def plant(config, tmp_path):
-    """`plant(decode=…)` -> a run whose latents are the pixels."""
-    dataset = data.load(config.data, 0)
-
-    def encode(params, images):
-        return images.reshape(len(images), -1)
-
-    def decode(params, latents):
-        return latents.reshape(-1, *SHAPE)
-
-    def sample(params, keys, labels):
-        noise = jax.vmap(lambda key: jax.random.uniform(key, (64,), minval=-1.0))(keys)
-        return Samples.untested(decode(params, noise), noise)
-
+    @functools.cache
     def build(**provided):
         model = Model(**dict(encode=encode, decode=decode, sample=sample, latent_size=64) | provided)
-        return Run(tmp_path, config, model, 0, dataset)
+        return Planted(tmp_path_factory.mktemp("planted"), config, model, 0, dataset)
 
     return build
+
+
+@pytest.fixture(scope="module")
+def reference(config, plant):
+    """All test images under a judge whose features are the pixels, and whose verdict is the nearest class's mean."""
+    real, _ = real_images(config, "test_450", None)
+    pixels = real.train.images.reshape(len(real.train), -1) / 127.5 - 1.0
+    means = np.stack([pixels[real.train.labels == label].mean(axis=0) for label in range(10)]).astype(np.float32)
+    return Reference(plant(classify=lambda params, z: z @ means.T - (means**2).sum(axis=1) / 2), real)
 
 
 def uniform(seed, count):
     return np.random.default_rng(seed).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
 
 
-def test_a_perfect_decoder_stays_at_distance_zero_and_a_bad_one_moves_away_from_there(plant, bench):
-    perfect, drawn = evidence.mixing(plant(), bench)
-    real = judged.measure_real(bench)["accuracy_real"]
+def test_a_perfect_decoder_stays_at_distance_zero_and_a_bad_one_moves_away_from_there(plant, reference):
+    perfect, drawn = figures.mixing(plant(), reference)
+    real = reference.measure_real()["accuracy_real"]
     assert len(perfect) == 22 and drawn["mixing"].dtype == np.uint8
     for ratio in np.round(np.arange(11) / 10, 1):
         assert perfect[f"fd_mix_{ratio}"] == pytest.approx(0.0, abs=1e-3)
         assert perfect[f"accuracy_mix_{ratio}"] == real
     negative = plant(decode=lambda params, latents: -latents.reshape(-1, *SHAPE))
-    found, _ = evidence.mixing(negative, bench)
-    recon = judged.measure_reconstructions(bench, negative.decode(negative.encode(bench.reference.images)), None)
+    found, _ = figures.mixing(negative, reference)
+    recon = reference.measure_reconstructions(negative.decode(negative.encode(reference.compared.images)), None)
     assert found["fd_mix_1.0"] > 2 * found["fd_mix_0.1"] > 4 * abs(found["fd_mix_0.0"])
     assert found["accuracy_mix_0.0"] == real
     assert (found["fd_mix_1.0"], found["accuracy_mix_1.0"]) == (
@@ -82,7 +109,7 @@ def test_the_closest_images_are_those_of_a_plain_loop(plant):
         return [images[:, ::2, ::2], maps]
 
     run = plant(encode=lambda params, images: images.reshape(-1, 64) @ weights, features=features)
-    few, many = uniform(0, 4), uniform(1, 1211)  # not a multiple of the chunk
+    few, many = uniform(0, 4), uniform(1, 311)  # not a multiple of the batch size
     pixels = [images.reshape(-1, 64) / 127.5 - 1 for images in (few, many)]
 
     def squares(first, second):
@@ -110,16 +137,16 @@ def test_the_closest_images_are_those_of_a_plain_loop(plant):
         np.testing.assert_array_equal(figure_6.nearest(run, orders[name], few, many, 5), expected, err_msg=name)
 
 
-def test_a_copy_is_the_closest_in_every_order(plant, bench):
+def test_a_copy_is_the_closest_in_every_order(plant, reference, refused):
     run = plant()
     train = run.dataset.train.images
+    copies = train[[7, 11, 4, 130, 401, 1000]]
     for order in figure_6.orders(run.model).values():
-        found = figure_6.nearest(run, order, train[[7, 11, 4]], train, 2)
-        np.testing.assert_array_equal(train[found[:, 0]], train[[7, 11, 4]])
-    metrics, drawn = evidence.closest(run, bench)
+        found = figure_6.nearest(run, order, copies, train, 2)
+        np.testing.assert_array_equal(train[found[:, 0]], copies)
+    metrics, drawn = figures.closest(run, reference)
     assert not metrics and drawn.keys() == {"closest_training", "closest_generations"}
-    with pytest.raises(UserError, match="do not sample"):
-        evidence.closest(plant(sample=None), bench)
+    assert "do not sample" in refused(figures.closest, plant(sample=None), reference)
 
 
 def test_transitions_are_straight_in_the_latents_and_end_in_the_images(plant):
@@ -131,8 +158,8 @@ def test_transitions_are_straight_in_the_latents_and_end_in_the_images(plant):
         np.testing.assert_allclose(found[:, place].astype(float), expected, atol=0.51)
 
 
-def test_pairs_are_of_one_class_and_of_images_that_the_run_classifies_rightly(plant, bench):
-    images = bench.reference
+def test_pairs_are_of_one_class_and_of_images_that_the_run_classifies_rightly(plant, reference):
+    images = reference.compared
     marked = data.Split(images.images.copy(), images.labels)
     marked.images[:, 0, 0, 0] = np.arange(len(images)) % 200  # who is who
 
@@ -151,17 +178,23 @@ def test_pairs_are_of_one_class_and_of_images_that_the_run_classifies_rightly(pl
     assert [of[image.tobytes()] for image in first] == [0, 1, 2, 3] == [of[image.tobytes()] for image in second]
 
 
-@pytest.fixture
+def with_config(run, **changes):
+    """The run with other entries of its config."""
+    config = run.config.copy_and_resolve_references()
+    with config.unlocked():
+        config.update(changes)
+    return dataclasses.replace(run, config=config)
+
+
+@pytest.fixture(scope="module")
 def hull(plant):
     """A run with a hull of all training images, weights 1 : 2."""
     run = plant()
     view = data.view(run.dataset, "paired")
-    config = run.config.copy_and_resolve_references()
-    with config.unlocked():
-        config.hull = sections.hull(weights="ratio", ratio=(1 / 3, 2 / 3))
-        config.stages = (*config.stages, "hull")
+    section = sections.hull(weights="ratio", ratio=(1 / 3, 2 / 3))
     bank = build_bank(run.encode(view.images).astype(np.float16), view.labels, 10)
-    return Run(run.workdir, config, run.model.bind(hull=bank), 0, run.dataset)
+    run = with_config(run, hull=section, stages=(*run.config.stages, "hull"))
+    return dataclasses.replace(run, model=run.model.bind(hull=bank))
 
 
 def test_where_latents_are_pixels_a_combination_is_the_overlay_of_its_sources(hull):
@@ -174,40 +207,39 @@ def test_where_latents_are_pixels_a_combination_is_the_overlay_of_its_sources(hu
     np.testing.assert_allclose(decoded.astype(float), overlays.astype(float), atol=1.01)
 
 
-def test_combinations_of_each_number_have_their_rows(hull, bench, monkeypatch):
+def test_combinations_of_each_number_have_their_rows(hull, reference):
     numbers = []
-    monkeypatch.setattr(figure_5, "combining", lambda run, number: numbers.append(number) or run)
-    metrics, drawn = evidence.combinations(hull, bench)
+    run = dataclasses.replace(hull, combining=lambda number: numbers.append(number) or hull)
+    metrics, drawn = figures.combinations(run, reference)
     assert not metrics and numbers == [2, 3, 5]
     rows, columns = 3 * 2 * 2, 10
     assert drawn["combinations"].shape[0] == rows * 34 + 2 and drawn["combinations"].shape[1] > columns * 34
     assert drawn["transitions"].shape == (10 * 34 + 2, 11 * 34 + 2, 3)
 
 
-def test_accuracies_are_the_judges_on_samples_of_each_number(plant, bench, monkeypatch):
-    real, labels = bench.reference.images, bench.reference.labels
+def test_accuracies_are_the_judges_on_samples_of_each_number(hull, reference):
+    real, labels = reference.compared.images, reference.compared.labels
     table = jnp.asarray(np.stack([real[labels == label][0] for label in range(10)])) / 127.5 - 1.0
 
-    def sampling(run, number):  # a real image of class label + number - 2: what was asked for with n = 2 alone
+    def sampling(number):  # a real image of class label + number - 2: what was asked for with n = 2 alone
         def sample(params, keys, condition):
             images = table[(condition + number - 2) % 10]
             return Samples.untested(images, images.reshape(len(images), -1))
 
-        return plant(sample=sample)
+        return dataclasses.replace(hull, model=dataclasses.replace(hull.model, sample=sample))
 
-    monkeypatch.setattr(figure_4, "combining", sampling)
-    found, drawn = evidence.accuracies(plant(), bench)
-    verdicts = bench.judge.classify(bench.judge.encode(np.asarray(jnp.round((table + 1) * 127.5)).astype(np.uint8)))
+    found, drawn = figures.accuracies(dataclasses.replace(hull, combining=sampling), reference)
+    verdicts = reference.judge.classify(reference.judge.encode(np.rint((table + 1) * 127.5).astype(np.uint8)))
     for number in (2, 3, 5):
         expected = np.mean(verdicts == (np.arange(10) - number + 2) % 10)
         assert found.pop(f"accuracy_gen_n{number}") == pytest.approx(expected)
     assert not found and not drawn  # no acceptance, no share that was accepted
 
 
-def test_what_needs_a_hull_says_so(plant, bench):
-    for function in (evidence.combinations, evidence.accuracies, lambda run, bench: combining(run, 2)):
-        with pytest.raises(UserError, match="representation, matching hold no hull; take a run with a stage hull"):
-            function(plant(), bench)
+def test_what_needs_a_hull_says_so(plant, reference, refused):
+    for function in (figures.combinations, figures.accuracies, lambda run, _: combining(run, 2)):
+        message = refused(function, plant(), reference)
+        assert message.endswith("representation, matching hold no hull; take a run with a stage hull")
 
 
 def test_an_embedding_is_the_same_at_every_call_and_keeps_far_clusters_apart():
@@ -220,17 +252,28 @@ def test_an_embedding_is_the_same_at_every_call_and_keeps_far_clusters_apart():
     np.testing.assert_array_equal(distances.argmin(axis=1), labels)
 
 
-def test_the_autoencoders_latents_stand_beside_where_its_run_is_named(plant, bench, finished, monkeypatch):
-    monkeypatch.setattr(figure_3, "embed", lambda latents: latents[:, :2])
-    alone = evidence.latent_spaces(plant(), bench)[1]
-    run = plant(classify=lambda params, latents: jnp.zeros((len(latents), 10)).at[:, 4].set(1.0))
-    config = run.config.copy_and_resolve_references()
+@pytest.fixture(scope="module")
+def autoencoder(tiny, one, tmp_path_factory):
+    """The directory of an autoencoder's run, of which nothing is trained."""
+    config, workdir = tiny(data__validation=0, representation__steps=0), tmp_path_factory.mktemp("autoencoder") / "run"
     with config.unlocked():
-        config.evaluation.autoencoder = str(finished[1])
-    both = evidence.latent_spaces(Run(run.workdir, config, run.model, 0, run.dataset), bench)[1]
+        config.stages = ("representation",)
+    train(config, workdir, one)
+    return workdir
+
+
+def test_the_autoencoders_latents_stand_next_to_them_where_its_run_is_named(plant, reference, autoencoder, refused):
+    def latent_spaces(run):
+        return figures.latent_spaces(run, reference, embed=lambda latents: latents[:, :2])
+
+    def naming(run, workdir):
+        section = ConfigDict({**run.config.evaluation, "autoencoder": workdir})
+        return with_config(run, evaluation=section)
+
+    alone = latent_spaces(plant())[1]
+    run = plant(classify=lambda params, latents: jnp.zeros((len(latents), 10)).at[:, 4].set(1.0))
+    both = latent_spaces(naming(run, str(autoencoder)))[1]
     assert both["latent_spaces"].shape[1] > 1.5 * alone["latent_spaces"].shape[1]
     assert both["latent_space_transitions"].shape[0] == 2 * 34 + 2  # one class, two spaces
-    with config.unlocked():
-        config.evaluation.autoencoder = "nowhere"
-    with pytest.raises(UserError, match=r"^evaluation\.autoencoder=nowhere: .* holds no run"):
-        evidence.latent_spaces(Run(run.workdir, config, run.model, 0, run.dataset), bench)
+    message = refused(latent_spaces, naming(run, "nowhere"))
+    assert message.startswith("evaluation.autoencoder=nowhere: ") and "holds no run" in message

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiment_jax.data import passes
 from experiment_jax.drawing import pictures
-from experiment_jax.evaluation.reference import Bench
+from experiment_jax.evaluation.reference import Reference
 from experiment_jax.method.stage import Model
 from experiment_jax.networks.ssim import ssim
 from experiment_jax.runs.run import Run
@@ -54,7 +54,7 @@ def orders(model: Model) -> dict[str, Order]:
     return found
 
 
-def closest(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def closest(run: Run, reference: Reference) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """The pictures `closest_training` and `closest_generations`, of one generation each of the first classes.
 
     The generation stands at the left of its block's first row; a row is an order, closest first. `closest_training`:

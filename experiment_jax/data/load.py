@@ -1,10 +1,9 @@
-"""Reading data sets as uint8 arrays: scikit-learn's digits and prepared TFDS sets, cropped, resized and joined.
+"""Data sets read as uint8 arrays: scikit-learn's digits and prepared TFDS sets, cropped, resized and joined.
 
 Raw images are held a chunk at a time, so that a large set costs the memory of its cropped and resized images only; and
 one that is not resident costs the memory of its labels.
 """
 
-import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -15,26 +14,13 @@ from PIL import Image
 
 from experiment_jax.data import tfds as prepared
 from experiment_jax.data.lazy_images import Images
+from experiment_jax.data.split import Dataset, Split, choose, divide
 from experiment_jax.data.tfds import Source
 from experiment_jax.errors import UserError
 
 CHUNK = 1024  # raw images held at once
 RESIDENT = ("auto", "true", "false")
 LARGEST = 2 * 1024**3  # bytes of images that "auto" holds in memory, and on the device in training
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Images uint8 `[N, height, width, channels]` and labels int32 `[N]`; -1 stands for a label that is not given."""
-
-    images: np.ndarray | Images
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, index: np.ndarray) -> "Split":
-        return Split(self.images.take(index, axis=0), self.labels[index])
 
 
 def read(config: ConfigDict, split: str) -> tuple[Split, tuple[str, ...]]:
@@ -66,6 +52,20 @@ def title(name: str) -> str:
     return "+".join(prepared.title(each) for each in members(name))
 
 
+def load(config: ConfigDict, seed: int) -> Dataset:
+    """Train and validation of the data set that a config's data section names; never opens the test split.
+
+    Args:
+        config: the data section.
+        seed: chooses the validation images and the paired ones.
+
+    Raises:
+        UserError: a missing or unreadable set, or a split that the set is too small for.
+    """
+    train, class_names = read(config, "train")
+    return divide(train, class_names, config, seed, joined=len(members(config.name)) > 1)
+
+
 def fit(image: np.ndarray, crop: int | None, size: int | None) -> np.ndarray:
     """An image uint8 `[height, width, channels]`, cropped, then resized.
 
@@ -83,13 +83,6 @@ def fit(image: np.ndarray, crop: int | None, size: int | None) -> np.ndarray:
         resized = Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC)
         image = np.asarray(resized).reshape(size, size, image.shape[-1])
     return image
-
-
-def choose(labels: np.ndarray, each: int, num_classes: int, seed: int) -> np.ndarray:
-    """Sorted indices of `each` examples of every class, by seed."""
-    generator = np.random.default_rng([seed, num_classes])
-    rows = [generator.permutation(np.flatnonzero(labels == label)) for label in range(num_classes)]
-    return np.sort(np.concatenate([row[:each] for row in rows]))
 
 
 @functools.cache

@@ -7,31 +7,34 @@ import html.parser
 import io
 import json
 import math
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiment_jax import UserError, load_run, sweep
+from experiment_jax import load_run
 from experiment_jax.drawing import plots
-from experiment_jax.evaluation import judges as judge
-from experiment_jax.runs.run import Run
-from experiment_jax.sweep import page, table
+from experiment_jax.evaluation.evaluate import judge_digests
+from experiment_jax.sweep import evaluate as evaluation
+from experiment_jax.sweep import members, page, table
+from experiment_jax.sweep.evaluate import evaluate
 from experiment_jax.sweep.table import Row
+from experiment_jax.sweep.train import train_members
 
-TWO = 'yield "low", {"matching.epsilon": 1.0}\nyield "high", {"matching.epsilon": 3.0}'
+EPSILON = "matching.sinkhorn.epsilon"
+TWO = 'yield "low", {"matching.sinkhorn.epsilon": 1.0}\nyield "high", {"matching.sinkhorn.epsilon": 3.0}'
 BROKEN = """
-yield "sound", {"matching.epsilon": 3.0}
+yield "sound", {}
 yield "broken", {"matching.optimiser.learning_rate": 1e30, "matching.optimiser.clip": 0.0}
-yield "later", {"matching.epsilon": 1.0}
+yield "later", {"matching.width": 9}
 """
 
 
-def trained(spec, workdir, devices, seeds=None, only=None):
-    found = sweep.plan(spec, {}, workdir, seeds=seeds, members=True)
-    for index in range(len(found.members)) if only is None else only:
-        sweep.train_members(found, index, devices)
-    return found
+def define(spec, workdir, seeds=None):
+    return members.define(spec, {}, workdir, seeds=seeds, members=True)
 
 
 def rows(workdir):
@@ -39,38 +42,51 @@ def rows(workdir):
 
 
 def row(name, errors=None, problems=(), runs=1, **values):
-    settings = {"matching.epsilon": float(len(name))}
+    settings = {EPSILON: float(len(name))}
     return Row(name, settings, None, values, errors or {}, runs, problems, np.zeros((4, 6, 3), np.uint8))
 
 
 def test_means_and_standard_errors_over_seeds_are_those_of_the_runs(swept, tmp_path, monkeypatch):
-    planned = sweep.plan(swept(TWO), {}, tmp_path / "sweep", seeds=3, members=True)
-    sweep.members.write(planned)
-    values = {member.name: 1 / (3 + number**2) for number, member in enumerate(planned.members)}
+    found = define(swept(TWO), tmp_path / "sweep", seeds=3)
+    members.write(found)
+    values = {member.name: 1 / (3 + number**2) for number, member in enumerate(found.members)}
     picture = np.zeros((4, 6, 3), np.uint8)
     measured = lambda found, member, **options: ({"fd_gen": values[member.name], "step": 4}, picture)  # noqa: E731
-    monkeypatch.setattr(sweep.evaluation, "measure", measured)
-    best = sweep.evaluate(tmp_path / "sweep", "fd_gen")
+    monkeypatch.setattr(evaluation, "measure", measured)
+    best = evaluate(tmp_path / "sweep", "fd_gen")
     low, high = rows(tmp_path / "sweep")
     own = [values[f"low-seed{seed}"] for seed in range(3)]
     assert float(low["fd_gen"]) == pytest.approx(np.mean(own), rel=1e-12)
     assert float(low["fd_gen_stderr"]) == pytest.approx(np.std(own, ddof=1) / math.sqrt(3), rel=1e-12)
-    assert (low["name"], low["runs"], low["matching.epsilon"]) == ("low", "3", "1.0")
+    assert (low["name"], low["runs"], low["matching.sinkhorn.epsilon"]) == ("low", "3", "1.0")
     assert (best["name"], best["fd_gen"], best["runs"]) == ("high", float(high["fd_gen"]), 3)
-    assert best["matching.epsilon"] == 3.0
+    assert best["matching.sinkhorn.epsilon"] == 3.0
 
 
-def test_what_is_evaluated_already_is_not_evaluated_again(swept, tmp_path, one, monkeypatch):
-    trained(swept(TWO), tmp_path / "sweep", one)
-    sweep.evaluate(tmp_path / "sweep")
-    before = (tmp_path / "sweep" / "sweep.csv").read_text(), (tmp_path / "sweep" / "sweep.html").read_text()
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "evaluate", lambda *_, **__: pytest.fail("evaluated again"))
-        sweep.evaluate(tmp_path / "sweep")
-    assert ((tmp_path / "sweep" / "sweep.csv").read_text(), (tmp_path / "sweep" / "sweep.html").read_text()) == before
-    sweep.evaluate(tmp_path / "sweep", num_samples=120)  # another number is another evaluation
-    assert {each["num_samples"] for each in rows(tmp_path / "sweep")} == {"120"}
-    assert not {"seconds", "images_per_second"} & rows(tmp_path / "sweep")[0].keys()
+@pytest.fixture(scope="session")
+def evaluated_two(trained_two, tmp_path_factory):
+    """The directory of a sweep of two members that `evaluate` has measured, for tests that do not write to it."""
+    workdir = Path(shutil.copytree(trained_two, tmp_path_factory.mktemp("evaluated") / "sweep"))
+    evaluate(workdir)
+    return workdir
+
+
+@pytest.fixture
+def measured(evaluated_two, tmp_path):
+    """A copy of that directory."""
+    return Path(shutil.copytree(evaluated_two, tmp_path / "sweep"))
+
+
+def test_what_is_evaluated_already_is_not_evaluated_again(measured):
+    tables = [measured / name for name in ("sweep.csv", "sweep.html")]
+    written = [measured / name / "eval" / "4" / "metrics.json" for name in ("low", "high")]
+    before = [path.read_text() for path in tables]
+    clocks = [path.read_bytes() for path in written]  # every evaluation writes how many seconds it took
+    evaluate(measured)
+    assert [path.read_text() for path in tables] == before and [path.read_bytes() for path in written] == clocks
+    evaluate(measured, num_samples=120)  # another number is another evaluation
+    assert {each["num_samples"] for each in rows(measured)} == {"120"}
+    assert not {"seconds", "images_per_second"} & rows(measured)[0].keys()
 
 
 JUDGE = """
@@ -78,8 +94,8 @@ import runpy
 from experiment_jax.config.load import override
 
 def get_config():
-    config = runpy.run_path("configs/judge_digits.py")["get_config"]()
-    override(config, {"classifier.steps": 3, "classifier.batch_size": 20})
+    config = runpy.run_path({shipped!r})["get_config"]()
+    override(config, {{"classifier.steps": 3, "classifier.batch_size": 20}})
     return config
 """
 
@@ -88,44 +104,42 @@ def edit(path, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_what_another_judge_or_witness_measured_is_measured_again(swept, tmp_path, one):
-    trained(swept(TWO), tmp_path / "sweep", one)
-    sweep.evaluate(tmp_path / "sweep")
-    first = rows(tmp_path / "sweep")
-    folders = [tmp_path / "sweep" / name for name in ("low", "high")]
+def test_what_another_judge_or_witness_measured_is_measured_again(measured, tmp_path, refused, request):
+    first = rows(measured)
+    folders = [measured / name for name in ("low", "high")]
     written = [folder / "eval" / "4" / "metrics.json" for folder in folders]
     for stale in (dict(judge="0" * 12), dict(witness_resnet8="0" * 12)):
         edit(written[0], fd_gen=-1.0, **stale)
-        sweep.evaluate(tmp_path / "sweep")
-        assert rows(tmp_path / "sweep") == first
+        evaluate(measured)
+        assert rows(measured) == first
         assert not stale.items() & json.loads(written[0].read_text()).items()
-    (tmp_path / "judge.py").write_text(JUDGE)
+    (tmp_path / "judge.py").write_text(
+        JUDGE.format(shipped=str(request.config.rootpath / "configs" / "judge_digits.py"))
+    )
     edit(folders[0] / "config.json", judge=str(tmp_path / "judge.py"))
-    with pytest.raises(
-        UserError, match=r"low and high do not compare, their judges are .*judge\.py and configs/judge_dig"
-    ):
-        sweep.evaluate(tmp_path / "sweep")
-    assert rows(tmp_path / "sweep") == first
+    message = refused(evaluate, measured)
+    assert re.search(r"low and high do not compare, their judges are .*judge\.py and configs/judge_dig", message)
+    assert rows(measured) == first
     edit(folders[1] / "config.json", judge=str(tmp_path / "judge.py"))
-    sweep.evaluate(tmp_path / "sweep")
+    evaluate(measured)
     [digest] = {json.loads(path.read_text())["judge"] for path in written}
-    assert digest == judge.digests(load_run(folders[0]).config)["judge"]
-    assert all(new["fd_gen"] != old["fd_gen"] for new, old in zip(rows(tmp_path / "sweep"), first, strict=True))
+    assert digest == judge_digests(load_run(folders[0]).config)["judge"]
+    assert all(new["fd_gen"] != old["fd_gen"] for new, old in zip(rows(measured), first, strict=True))
 
 
-def test_members_of_different_protocols_are_compared_by_one(swept, tmp_path, one):
-    trained(swept(TWO), tmp_path / "sweep", one)
-    path = tmp_path / "sweep" / "low" / "config.json"
+def test_members_of_different_protocols_are_compared_by_one(measured, refused):
+    path = measured / "low" / "config.json"
     edit(path, evaluation={**json.loads(path.read_text())["evaluation"], "protocol": "test_60"})
-    with pytest.raises(UserError, match=r"their protocols are test_60 and test_90; type --protocol test_60"):
-        sweep.evaluate(tmp_path / "sweep")
-    sweep.evaluate(tmp_path / "sweep", protocol="test_60")
-    assert {each["num_samples"] for each in rows(tmp_path / "sweep")} == {"60"}
+    assert "their protocols are test_60 and test_90; type --protocol test_60" in refused(evaluate, measured)
+    evaluate(measured, protocol="test_60")
+    assert {each["num_samples"] for each in rows(measured)} == {"60"}
 
 
 def test_members_that_failed_or_wait_are_in_the_table_with_the_reason(swept, tmp_path, one):
-    trained(swept(BROKEN), tmp_path / "sweep", one, only=[0, 1])
-    best = sweep.evaluate(tmp_path / "sweep")
+    found = define(swept(BROKEN), tmp_path / "sweep")
+    for index in (0, 1):
+        train_members(found, index, one)
+    best = evaluate(tmp_path / "sweep")
     sound, broken, later = rows(tmp_path / "sweep")
     assert best["name"] == "sound" and sound["problems"] == "" and float(sound["fd_gen"]) > 0
     assert broken["problems"].startswith("failed: matching: ") and broken["fd_gen"] == ""
@@ -133,18 +147,18 @@ def test_members_that_failed_or_wait_are_in_the_table_with_the_reason(swept, tmp
     assert "failed: matching: " in (tmp_path / "sweep" / "sweep.html").read_text()
 
 
-def test_a_metric_that_no_member_has_is_refused_with_those_that_there_are(swept, tmp_path, one):
-    trained(swept(TWO), tmp_path / "sweep", one, only=[0])
-    with pytest.raises(UserError, match=r"--by psnr: no member has that metric; choose one of .*fd_gen.*spread"):
-        sweep.evaluate(tmp_path / "sweep", "psnr")
-    assert not (tmp_path / "sweep" / "sweep.csv").exists()
+def test_a_metric_that_no_member_has_is_refused_with_those_that_there_are(measured, tree, refused):
+    for name in ("sweep.csv", "sweep.html", "sweep.png"):
+        (measured / name).unlink(missing_ok=True)
+    before = tree(measured)
+    message = refused(evaluate, measured, "psnr")
+    assert re.search(r"--by psnr: no member has that metric; choose one of .*fd_gen.*spread", message)
+    assert tree(measured) == before
 
 
-def test_a_sweep_of_which_nothing_is_finished_says_so(swept, tmp_path):
-    found = sweep.plan(swept(TWO), {}, tmp_path / "sweep", seeds=None, members=True)
-    sweep.members.write(found)
-    with pytest.raises(UserError, match="none of its members is measured"):
-        sweep.evaluate(tmp_path / "sweep")
+def test_a_sweep_of_which_nothing_is_finished_says_so(swept, tmp_path, refused):
+    members.write(define(swept(TWO), tmp_path / "sweep"))
+    assert "none of its members is measured" in refused(evaluate, tmp_path / "sweep")
     assert len(rows(tmp_path / "sweep")) == 2
 
 
@@ -219,28 +233,26 @@ def test_every_number_of_the_shipped_evaluations_has_a_direction_or_none(request
 
 
 @pytest.mark.parametrize("metric", ["fd_floor", "accuracy_real", "num_samples", "fd_gne", ""])
-def test_what_has_no_best_chooses_no_member_and_nothing_is_measured(metric, swept, tmp_path, tree):
-    sweep.members.write(sweep.plan(swept(TWO), {}, tmp_path / "sweep", seeds=None, members=True))
+def test_what_has_no_best_chooses_no_member_and_nothing_is_measured(metric, swept, tmp_path, tree, refused):
+    members.write(define(swept(TWO), tmp_path / "sweep"))
     before = tree(tmp_path)
-    with pytest.raises(
-        UserError, match=rf"^--by {metric}: has no value that is best; choose one of .*fd_gen, .*spread"
-    ):
-        sweep.evaluate(tmp_path / "sweep", [metric, "fd_gen"])
+    message = refused(evaluate, tmp_path / "sweep", [metric, "fd_gen"])
+    assert re.search(rf"^--by {metric}: has no value that is best; choose one of .*fd_gen, .*spread", message)
     assert tree(tmp_path) == before
 
 
-def test_the_mean_of_draws_is_best_where_its_signal_is_strongest(swept, tmp_path, monkeypatch):
-    sweep.members.write(sweep.plan(swept(TWO), {}, tmp_path / "sweep", seeds=None, members=True))
+def test_the_mean_of_draws_is_best_where_its_signal_is_strongest(swept, tmp_path, monkeypatch, refused):
+    members.write(define(swept(TWO), tmp_path / "sweep"))
     values, picture = {"low": 21.0, "high": 24.0}, np.zeros((4, 6, 3), np.uint8)
     measured = lambda found, member, **options: (  # noqa: E731
         {"mean_psnr": values[member.name], "latent_size": 3},
         picture,
     )
-    monkeypatch.setattr(sweep.evaluation, "measure", measured)
+    monkeypatch.setattr(evaluation, "measure", measured)
     # What has no best can still be plotted.
-    assert sweep.evaluate(tmp_path / "sweep", ["mean_psnr", "latent_size"])["name"] == "high"
-    with pytest.raises(UserError, match=r"--by psnr: no member has that metric; choose one of mean_psnr$"):
-        sweep.evaluate(tmp_path / "sweep", "psnr")
+    assert evaluate(tmp_path / "sweep", ["mean_psnr", "latent_size"])["name"] == "high"
+    message = refused(evaluate, tmp_path / "sweep", "psnr")
+    assert message.endswith("--by psnr: no member has that metric; choose one of mean_psnr")
 
 
 def test_the_csv_reads_back_to_the_last_digit():
@@ -290,7 +302,10 @@ def test_names_and_reasons_are_text_and_no_markup():
 def test_plots_are_of_settings_that_differ_and_of_each_metric_that_is_asked_for():
     given = [row("a", fd_gen=0.2, spread=0.9), row("bb", fd_gen=0.1, spread=0.8)]
     same = [dataclasses.replace(each, settings={**each.settings, "seed": 3}) for each in given]
-    assert page.panels(same, ["fd_gen", "spread"]) == [("matching.epsilon", "fd_gen"), ("matching.epsilon", "spread")]
+    assert page.panels(same, ["fd_gen", "spread"]) == [
+        (EPSILON, "fd_gen"),
+        (EPSILON, "spread"),
+    ]
     assert page.all_plots(same, ["fd_gen", "spread"]).shape == (320, 800, 3)
 
 
@@ -310,7 +325,8 @@ def test_a_curve_joins_members_that_are_alike_in_all_else():
 
 def test_a_plot_shows_only_members_that_set_the_setting():
     given = [row("a", fd_gen=0.2), row("bb", fd_gen=0.1), Row("none", {}, None, {"fd_gen": 9.0}, {}, 1, (), None)]
-    assert page.plot(given, "matching.epsilon", "fd_gen").shape == (300, 400, 3)
+    assert page.plot(given, EPSILON, "fd_gen").shape == (300, 400, 3)
     np.testing.assert_array_equal(
-        page.plot(given, "matching.epsilon", "fd_gen"), page.plot(given[:2], "matching.epsilon", "fd_gen")
+        page.plot(given, EPSILON, "fd_gen"),
+        page.plot(given[:2], EPSILON, "fd_gen"),
     )

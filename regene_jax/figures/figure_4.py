@@ -2,15 +2,14 @@
 
 import numpy as np
 
-from experiment_jax.evaluation import reference as judged
-from experiment_jax.evaluation.reference import Bench
+from experiment_jax.evaluation.reference import Reference
 from experiment_jax.runs.run import Run
-from regene_jax.evidence.numbers import NUMBERS, combining
+from regene_jax.figures.numbers import NUMBERS, combining
 
 SAMPLES = 2000
 
 
-def accuracies(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def accuracies(run: Run, reference: Reference) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """`accuracy_gen_n2`, `_n3` and `_n5`: the judge's accuracy on 2,000 samples each, equally many of every class.
 
     The witnesses' likewise, as in `accuracy_gen_n2_resnet56`, which is the paper's.
@@ -24,8 +23,8 @@ def accuracies(run: Run, bench: Bench) -> tuple[dict[str, float], dict[str, np.n
     results = {}
     for number in NUMBERS:
         samples = combining(run, number).sample(labels)
-        features = bench.features(samples.images)
-        results |= judged.accuracies(bench, f"gen_n{number}", samples.images, features, labels)
+        features = reference.features_of(samples.images)
+        results |= reference.accuracies(f"gen_n{number}", samples.images, features, labels)
         if run.model.tests:
             results[f"accepted_n{number}"] = float(np.mean(samples.accepted))
     return results, {}

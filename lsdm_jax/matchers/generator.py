@@ -1,0 +1,81 @@
+"""The generator G(x, η) of step 2: one evaluation, from a condition and noise to a latent. And what trains it."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from experiment_jax.method.stage import Context, Metrics, PyTree
+from experiment_jax.networks.layers import trunk
+from experiment_jax.networks.train_state import Descent, TrainState
+from lsdm_jax.condition import ConditionEncoder
+from lsdm_jax.matchers.matcher import Matcher
+
+
+class Generator(nn.Module):
+    """G: noise `[batch, noise_size]` and conditions (`lsdm_jax.condition`) -> latents `[batch, latent_size]`.
+
+    Attributes:
+        width: units of each hidden layer.
+        depth: hidden layers.
+        num_classes: labels, where they are the condition, are 0 … num_classes − 1.
+        latent_size: dimension of the latent.
+    """
+
+    width: int
+    depth: int
+    num_classes: int
+    latent_size: int
+
+    @classmethod
+    def of(cls, config: ConfigDict, context: Context) -> "Generator":
+        """By the settings width and depth of the matching section."""
+        return cls(config.width, config.depth, context.num_classes, context.model.latent_size)
+
+    @nn.compact
+    def __call__(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
+        x = jnp.concatenate([noise, ConditionEncoder(self.num_classes, self.width)(condition)], axis=-1)
+        x = trunk(x, self.width, self.depth)
+        return nn.Dense(self.latent_size)(x)
+
+
+@dataclasses.dataclass(frozen=True)
+class OneStepMatcher(Matcher):
+    """A matcher that trains a generator G(x, η) of one step by gradient descent on `loss`."""
+
+    @property
+    def generator(self) -> Generator:
+        return Generator.of(self.config, self.context)
+
+    @property
+    def descent(self) -> Descent:
+        return Descent.of(self.config, self.context)
+
+    def draw(self, params: PyTree, key: jax.Array, condition: jax.Array) -> jax.Array:
+        """G(x, η) at each x of `condition`: `[batch, latent]`, all from one key."""
+        noise = jax.random.normal(key, (len(condition), self.config.noise_size))
+        return self.generator.apply({"params": params}, noise, condition)
+
+    def init(self, key: jax.Array, latents: jax.Array, condition: jax.Array) -> TrainState:
+        noise = jnp.zeros((len(condition), self.config.noise_size))
+        return self.descent.init(self.generator.init(key, noise, condition)["params"])
+
+    def loss(
+        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        """The distance that G is trained to make small, and its metrics."""
+        raise TypeError(f"{self.NAME} must say what it minimises")
+
+    def update(
+        self, state: TrainState, latents: jax.Array, condition: jax.Array, key: jax.Array
+    ) -> tuple[TrainState, Metrics]:
+        def loss(params: PyTree, statistics: PyTree):
+            value, metrics = self.loss(params, latents, condition, key)
+            return value, (statistics, metrics)
+
+        return self.descent.step(state, loss)
+
+    def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
+        return self.draw(params, key, x[None])[0]

@@ -1,0 +1,81 @@
+"""A process that is killed at any moment; and what importing the package starts."""
+
+import os
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+
+from experiment_jax import load_config, load_run, train
+from experiment_jax.runs import checkpoints
+from experiment_jax.training.logger import read_metrics
+
+SMALL = {
+    "classifier.steps": 24,
+    "classifier.batch_size": 8,
+    "classifier.widths": (4,),
+    "classifier.features": 5,
+    "classifier.log_steps": 1,
+    "classifier.checkpoint_steps": 2,
+    "data.validation": 20,
+}
+KILLED = f"""
+import sys
+import jax
+from experiment_jax import load_config, train
+train(load_config("configs/judge_digits.py", {SMALL}), sys.argv[1], jax.devices()[:1])
+"""
+
+
+def test_sigkill_leaves_a_readable_checkpoint_and_the_rerun_ends_as_if_nothing_had_been(
+    one, tmp_path, request, assert_identical
+):
+    root, whole, workdir = request.config.rootpath, tmp_path / "whole", tmp_path / "killed"
+    options = dict(cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, stderr=subprocess.PIPE)
+    config = load_config("configs/judge_digits.py", SMALL)
+    train(config, whole, one)
+
+    generator = np.random.default_rng()
+    rows = 0
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, workdir], stdout=subprocess.DEVNULL, **options)
+        target = rows + int(generator.integers(3, 9))
+        while process.poll() is None and len(read_metrics(workdir)) < target:
+            time.sleep(0.002)
+        time.sleep(generator.uniform(0, 0.05))  # anywhere within a step, a row or a checkpoint
+        process.kill()
+        process.communicate()
+        done = checkpoints.latest_step(workdir, "classifier")
+        if done and not (workdir / "finished" / "classifier").is_dir():
+            run = load_run(workdir, done)
+            assert run.step == done and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.model.params))
+        rows = done
+    train(config, workdir, one)
+    assert_identical(load_run(workdir).model.params, load_run(whole).model.params)
+    assert read_metrics(workdir) == read_metrics(whole)
+
+
+IMPORTS = """
+import sys
+import experiment_jax, experiment_jax.evaluation.evaluate
+import lsdm_jax.matching, lsdm_jax.representation, lsdm_jax.matchers.sinkhorn
+from experiment_jax import load_config
+load_config("configs/lsdm_digits.py")
+assert not [name for name in sys.modules if name.split(".")[0] == "tensorflow"], "TensorFlow is imported"
+print("imported")
+import jax.numpy as jnp
+jnp.zeros(1)
+"""
+
+
+def test_importing_starts_no_device_and_no_tensorflow(request):
+    # On a platform that does not exist the first computation fails, and so it does here at the end.
+    root = request.config.rootpath
+    environment = {**os.environ, "PYTHONPATH": str(root), "JAX_PLATFORMS": "nonsense"}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "imported\n", done.stderr
+    assert done.returncode != 0 and "nonsense" in done.stderr
