@@ -43,7 +43,8 @@ class JointSteps:
         self._tasks = [task.relabelled(upstream) for task, upstream in zip(tasks, upstreams, strict=True)]
         self._upstreams, self._devices, self._rebuild = upstreams, devices, rebuild
         self._numbers = {key: jnp.asarray(values, jnp.float32) for key, values in numbers.items()}
-        self._upstream, self._upstream_axis = _shared(upstreams)
+        upstream, self._upstream_axis = _shared(upstreams)
+        self._upstream = devices.replicate(dict(upstream))  # once, not at every step
         self._roots = jnp.stack([task.key for task in tasks])
         self.like = devices.placed(tasks[0].abstract_state(upstreams[0]))
 
