@@ -4,9 +4,9 @@
 interrupted ends with the same table as one that was not.
 """
 
+import dataclasses
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import evaluate as evaluation
 from experiment_jax.evaluation import judges
-from experiment_jax.evaluation import protocol as protocols
+from experiment_jax.evaluation.plan import Plan
 from experiment_jax.files import write_text
+from experiment_jax.metrics import noise
 from experiment_jax.runs import checkpoints, directory
 from experiment_jax.runs.run import Run, load_run
 from experiment_jax.sweep import page
 from experiment_jax.sweep.members import Member, Sweep, read
 from experiment_jax.sweep.table import DIRECTED, Row, badness, directed, metrics_of, to_csv
+from experiment_jax.training.train import train
 
 log = logging.getLogger(__name__)
 TIMES = ("seconds", "cas_seconds", "images_per_second", "latents_per_second")
@@ -34,19 +36,14 @@ TIMES = ("seconds", "cas_seconds", "images_per_second", "latents_per_second")
 def evaluate(
     workdir: str | Path,
     by: str | Sequence[str] = "fd_gen",
-    *,
-    protocol: str | None = None,
-    num_samples: int | None = None,
-    with_cas: bool = False,
+    **options: Any,
 ) -> dict[str, Any]:
     """Evaluates what is not yet evaluated like this, writes sweep.csv, sweep.html and sweep.png.
 
     Args:
         workdir: the sweep's directory.
         by: the metric that says which member is best; of several the first, and all are plotted, which needs no best.
-        protocol: see `experiment_jax.evaluate`, as for the rest.
-        num_samples: N, in place of the protocol's.
-        with_cas: train a classifier on each member's samples too.
+        options: what is measured of each member, and how; see `evaluation.plan.Plan`.
 
     Returns:
         The best member: `name`, `workdir`, `by`, `runs`, what the sweep sets in it, and its metrics.
@@ -60,12 +57,12 @@ def evaluate(
     if directed(by) is None:
         raise UserError(f"--by {by}: has no value that is best; choose one of {', '.join(sorted(DIRECTED))}")
     found = read(workdir)
-    _check_comparable(found, protocol, num_samples)
-    options = dict(protocol=protocol, num_samples=num_samples, with_cas=with_cas)
+    plan = Plan(**options)
+    _check_comparable(found, plan)
     groups: dict[str, list[Member]] = {}
     for member in found.members:
         groups.setdefault(member.group, []).append(member)
-    rows = [_row(found, name, members, options) for name, members in groups.items()]
+    rows = [_row(found, name, members, plan) for name, members in groups.items()]
     known = metrics_of(rows)
     for metric in metrics if known else ():
         if metric not in known:
@@ -84,12 +81,12 @@ def evaluate(
     return {**head, **best.settings, **best.metrics}
 
 
-def _row(found: Sweep, name: str, members: Sequence[Member], options: Mapping[str, Any]) -> Row:
+def _row(found: Sweep, name: str, members: Sequence[Member], plan: Plan) -> Row:
     """One row, its members evaluated where they are not."""
     measured, problems, picture = [], [], None
     for member in members:
         try:
-            metrics, drawn = measure(found, member, **options)
+            metrics, drawn = measure(found, member, plan)
         except UserError as error:
             problems.append(f"{member.name}: {error}" if len(members) > 1 else str(error))
             continue
@@ -102,22 +99,21 @@ def _row(found: Sweep, name: str, members: Sequence[Member], options: Mapping[st
 
 
 def _over_runs(measured: Sequence[Mapping[str, float]]) -> tuple[Mapping[str, float], Mapping[str, float]]:
-    """Means over runs of what all of them have, and standard errors where there are two or more."""
-    if len(measured) < 2:
-        return (measured[0] if measured else {}), {}
-    names = [key for key in measured[0] if all(key in each for each in measured)]
-    values = {key: np.array([each[key] for each in measured], np.float64) for key in names}
-    errors = {key: float(np.std(v, ddof=1) / math.sqrt(len(measured))) for key, v in values.items()}
-    return {key: float(np.mean(v)) for key, v in values.items()}, errors
+    """Means over runs and their standard errors; of one run those over the seeds of its samples, where it has them."""
+    if not measured:
+        return {}, {}
+    rows = [{key: value for key, value in row.items() if not key.endswith(noise.ERROR)} for row in measured]
+    within = {key.removesuffix(noise.ERROR): value for key, value in measured[0].items() if key.endswith(noise.ERROR)}
+    return noise.means(rows), noise.errors(rows) if len(rows) > 1 else within
 
 
-def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, float], np.ndarray]:
+def measure(found: Sweep, member: Member, plan: Plan) -> tuple[dict[str, float], np.ndarray]:
     """The numbers of a member's evaluation and its picture row, made now where they are not there.
 
     Args:
         found: the sweep.
         member: one of its members.
-        options: see `evaluate`.
+        plan: what is measured.
 
     Raises:
         UserError: the member failed, or is not finished.
@@ -127,13 +123,13 @@ def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, flo
     folder = workdir / "eval" / str(step)
     metrics, picture = folder / "metrics.json", folder / "row.png"
     before = json.loads(metrics.read_text()) if metrics.is_file() else {}
-    fits = _fits(before, config, **options)
+    fits = _fits(before, config, plan)
     if not (fits and picture.is_file()):
         log.info("evaluating %s", member.name)
         run = load_run(workdir)
-        before = before if fits else evaluation.evaluate(run, **options)
+        before = before if fits else evaluation.evaluate(run, **dataclasses.asdict(plan))
         pictures.save(picture, row_picture(run))
-    numbers = {key: value for key, value in before.items() if isinstance(value, int | float) and key not in TIMES}
+    numbers = {key: value for key, value in before.items() if noise.is_number(value) and key not in TIMES}
     return numbers, pictures.read(picture)
 
 
@@ -152,35 +148,27 @@ def _finished(found: Sweep, member: Member) -> tuple[ConfigDict, int]:
     return directory.read_config(workdir), record["step"]
 
 
-def _fits(
-    metrics: Mapping[str, Any], config: ConfigDict, *, protocol: str | None, num_samples: int | None, with_cas: bool
-) -> bool:
-    """Whether an evaluation's metrics are those that would be measured now: as many samples of the same split, the same
-    judge and witnesses, and `cas` where it is asked for and a run has it (one that heeds labels, as `accuracy_gen`)."""
-    if metrics.get("protocol") != _protocol(config, protocol, num_samples):
+def _fits(metrics: Mapping[str, Any], config: ConfigDict, plan: Plan) -> bool:
+    """Whether an evaluation's metrics are those that would be measured now: by the same protocol, options and judges,
+    and with `cas` where it is asked for and a run has it (one that heeds labels, as `accuracy_gen`)."""
+    if plan.with_cas and "cas" not in metrics and "accuracy_gen" in metrics:
         return False
-    if with_cas and "cas" not in metrics and "accuracy_gen" in metrics:
-        return False
-    by = {key: value for key, value in metrics.items() if key == "judge" or key.startswith("witness_")}
-    return by == evaluation.judge_digests(config)
+    expected = {"protocol": plan.protocol_of(config), **plan.marks()}
+    expected |= judges.digests(judges.of_run(config, train, plan.judge))
+    witnessed = {key for key in metrics if key.startswith("witness_")}
+    return witnessed <= expected.keys() and all(metrics.get(key) == value for key, value in expected.items())
 
 
-def _protocol(config: ConfigDict, protocol: str | None, num_samples: int | None) -> str:
-    """The protocol by which a member of that config is measured, as its metrics name it."""
-    split, count = protocols.parse(protocol or config.evaluation.protocol)
-    return protocols.name_of(split, num_samples or count)
-
-
-def _check_comparable(found: Sweep, protocol: str | None, num_samples: int | None) -> None:
+def _check_comparable(found: Sweep, plan: Plan) -> None:
     """Raises UserError where two members that can be measured would be by different judges or protocols."""
     first: tuple[str, str, str, str] | None = None
     for member in found.members:
         try:
             config, _ = _finished(found, member)
-            recipe = directory.fingerprint(judges.config_for(config.judge, config.data))
+            judge = judges.find(plan.judge or config.judge, config.data, train).digest
         except UserError:
             continue  # its row will say so
-        own = member.name, recipe, config.judge, _protocol(config, protocol, num_samples)
+        own = member.name, judge, config.judge, plan.protocol_of(config)
         first = first or own
         numbers = f"--workdir {found.workdir}: the numbers of {first[0]} and {member.name} do not compare,"
         if first[1] != own[1]:

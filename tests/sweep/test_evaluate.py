@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiment_jax import load_run
+from experiment_jax import load_run, train
 from experiment_jax.drawing import plots
-from experiment_jax.evaluation.evaluate import judge_digests
+from experiment_jax.evaluation import judges
 from experiment_jax.sweep import evaluate as evaluation
 from experiment_jax.sweep import members, page, table
 from experiment_jax.sweep.evaluate import evaluate
@@ -123,7 +123,7 @@ def test_what_another_judge_or_witness_measured_is_measured_again(measured, tmp_
     edit(folders[1] / "config.json", judge=str(tmp_path / "judge.py"))
     evaluate(measured)
     [digest] = {json.loads(path.read_text())["judge"] for path in written}
-    assert digest == judge_digests(load_run(folders[0]).config)["judge"]
+    assert digest == judges.find(str(tmp_path / "judge.py"), load_run(folders[0]).config.data, train).digest
     assert all(new["fd_gen"] != old["fd_gen"] for new, old in zip(rows(measured), first, strict=True))
 
 
