@@ -1,7 +1,7 @@
 """Before jax is imported: eight fake CPU devices, quick compilation of slower programs, caches of the session's own.
 
-Judges that are trained and compiled programs are cached in a temporary folder, so that no test reads or writes the user's cache, and
-a program that several tests or processes need is compiled once.
+Judges that are trained and compiled programs are cached in a temporary folder, so that no test reads or writes the
+user's cache, and a program that several tests or processes need is compiled once.
 """
 
 import os

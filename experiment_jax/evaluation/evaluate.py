@@ -107,8 +107,9 @@ def reference_of(config: ConfigDict, plan: Plan) -> tuple[Reference, Split]:
     for network, _ in networks:
         if network.name in extractors.trained_on(config):
             raise UserError(f"--extractor {network.name}: the run was trained with it; judge the run by others")
-    real, chosen = real_images(config, *plan.split_and_count(config), plan.seed)
+    split, count = plan.split_and_count(config)
     found = judges.of_run(config, train, plan.judge)
+    real, chosen = real_images(config, split, count, plan.seed)
     given = references.read_all(plan.references, real.compared, real.split)
     judge = found.pop("judge")
     public = [space_of(net, count, real, chosen, references.given_of(given, net)) for net, count in networks]
