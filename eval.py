@@ -65,7 +65,10 @@ def main() -> None:
     parser.add_argument("--by", metavar="METRIC[,…]", help="with --sweep: says which is best (fd_gen); plots all")
     parser.add_argument("--input", metavar="PATH", help="in place of measuring: a PNG or JPEG to enlarge")
     parser.add_argument("--output", metavar="PATH", help="with --input: the PNG or JPEG to write")
-    parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
+    parser.add_argument(
+        "--images",
+        help="in place of a run: an .npz of images (and labels), or a folder of PNG, JPEG, WebP or GIF files",
+    )
     parser.add_argument("--config", help="with --images: the config whose data set, judge and protocol count")
     flags = parser.parse_args()
     act = {RUN: _evaluate, SWEEP: _evaluate_sweep, ENLARGE: _enlarge, IMAGES: _judge_images}[mode_of(flags)]
@@ -127,9 +130,8 @@ def _enlarge(flags: argparse.Namespace) -> None:
 
 def _judge_images(flags: argparse.Namespace) -> dict:
     config = load_config(flags.config)
-    found = read_images(flags.images)
-    labels = found.labels if (found.labels >= 0).all() else None
-    return evaluate_images(config, found.images, labels, flags.protocol)
+    found = read_images(flags.images, config.data)
+    return evaluate_images(config, found.images, found.labels, flags.protocol)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax.data.split import Split
+from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import classification_score, judges, latents, super_resolution
@@ -84,7 +84,7 @@ def evaluate_images(
     Args:
         config: whose data set, judge and protocol count.
         images: the samples.
-        labels: what they should be, int32 `[N]`; None: unknown.
+        labels: what they should be, int32 `[N]`, -1 where that is not known; None: not known of any.
         protocol: in place of the config's.
 
     Raises:
@@ -92,7 +92,7 @@ def evaluate_images(
     """
     reference, _ = reference_of(config, protocol or config.evaluation.protocol, len(images))
     classes = reference.judge.dataset.num_classes
-    if labels is not None and not 0 <= labels.min() <= labels.max() < classes:
+    if labels is not None and not UNPAIRED <= labels.min() <= labels.max() < classes:
         raise UserError(f"labels are from {labels.min()} to {labels.max()}; the data set's are from 0 to {classes - 1}")
     measured = reference.measure_real() | reference.measure_samples(images, reference.features_of(images), labels)
     return {"method": "images", "dataset": config.data.name, **measured}

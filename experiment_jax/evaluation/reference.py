@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from experiment_jax.data.split import Split
+from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation.real_images import RealImages
@@ -85,7 +85,8 @@ class Reference:
         Args:
             images: samples, uint8 `[N, height, width, channels]`.
             features: `features_of(images)`.
-            labels: what they should be, int32 `[N]`; None: unknown, and `accuracy_gen` is absent.
+            labels: what they should be, int32 `[N]`, -1 where that is not known: `accuracy_gen` is of the others, and
+                `num_labelled` says how many they are; None: not known of any, and both are absent.
         """
         moments, real = frechet.moments([features]), self.real
         count = min(len(features), len(self.features))  # both shares depend on the counts, so both sides have the same
@@ -101,8 +102,12 @@ class Reference:
             "fidelity": neighbours.fidelity(images, training.images, real.test.images),
             **neighbours.memorisation(images, real.train.images, real.test.images),
         }
-        if labels is not None:
-            results |= self.accuracies("gen", images, features, labels)
+        known = np.flatnonzero([] if labels is None else labels != UNPAIRED)
+        if len(known):
+            results |= self.accuracies("gen", images[known], features[known], labels[known])
+        if 0 < len(known) < len(images):
+            results["num_labelled"] = len(known)
+            log.warning("%d of %d labels are known; accuracies are of these images", len(known), len(images))
         if frechet.rank_deficient(moments):
             count, size = features.shape
             results["fd_rank_deficient"] = True
