@@ -23,7 +23,7 @@ def as_bytes(images: np.ndarray) -> np.ndarray:
     if images.dtype.kind not in "buif":
         raise UserError(f"images are of type {images.dtype}; save numbers from 0 to 255, of type uint8")
     if not images.size:
-        raise UserError(f"images are {list(images.shape)}, which is none; give some")
+        raise UserError(f"there are no images; they are {list(images.shape)}")
     if images.dtype.kind == "b":
         return np.where(images, np.uint8(255), np.uint8(0))
     if images.dtype.kind == "f" and not np.isfinite(images).all():

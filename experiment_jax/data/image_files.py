@@ -78,12 +78,8 @@ def opened(path: Path, wanted: str = "") -> Iterator[Image.Image]:
     """
     try:
         if not Path(path).stat().st_size:
-            raise UserError("is empty, 0 bytes; write it again")
-        with OPENING, warnings.catch_warnings():
-            warnings.filterwarnings("error", category=RuntimeWarning)  # far too many pixels
-            warnings.filterwarnings("error", category=UserWarning)  # tags that cannot be read: is it to be turned?
-            image = Image.open(path, formats=FORMATS)
-        with image:
+            raise UserError("is empty, 0 bytes; write it again, or move it away")
+        with _open(path) as image:
             _check_end(image)
             yield image
     except UserError as error:
@@ -160,6 +156,21 @@ def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
             yield from _below(path, above)
         else:  # such as a link that leads nowhere, or back to a folder that holds it
             raise UserError(f"{path}: is neither a file nor a folder of its own; move it away")
+
+
+def _open(path: Path) -> Image.Image:
+    """Pillow's image, its tags read; what Pillow warns of is an error."""
+    with OPENING, warnings.catch_warnings():
+        warnings.filterwarnings("error", category=RuntimeWarning)  # far too many pixels
+        warnings.filterwarnings("error", category=UserWarning)  # tags that cannot be read: is the image to be turned?
+        image = Image.open(path, formats=FORMATS)
+        try:
+            if image.format != "PNG":  # which has checksums, and would be decoded for its tags
+                image.getexif()
+        except Exception:
+            image.close()
+            raise
+        return image
 
 
 def _check_end(image: Image.Image) -> None:

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import numpy as np
 
@@ -46,30 +47,29 @@ def as_classes(labels: np.ndarray, count: int, class_names: Sequence[str]) -> np
     return _numbers(labels, classes)
 
 
-def of_folders(folders: Sequence[str | None], class_names: Sequence[str]) -> np.ndarray | None:
-    """The classes int32 `[N]` that folders are called by; None where they are not called by classes.
+def of_folders(files: Sequence[PurePath], class_names: Sequence[str]) -> np.ndarray | None:
+    """The classes int32 `[N]` whose folders files lie in; None where they lie in folders of no class, or in none.
 
     Args:
-        folders: the name of the folder that each of N images lies in; None: in none.
+        files: N paths, relative to the folder that holds the folders of classes.
         class_names: in the order of the classes.
 
     Raises:
-        UserError: folders of classes beside others, or beside images in none.
+        UserError: folders of classes beside others, or beside files.
     """
-    names = sorted({name for name in folders if name is not None})
-    others = [name for name in names if not _is_class(name, class_names)]
-    if others == names:
-        if names:
-            log.warning("the folders %s are not classes of the data set: no image has a label", _some(names))
+    beside = [file for file in files if len(file.parts) == 1]
+    folders = sorted({file.parts[0] for file in files if len(file.parts) > 1})
+    classes = [folder for folder in folders if _is_class(folder, class_names)]
+    if not classes:
+        if folders:
+            log.warning("the folders %s are no classes of the data set: images have no labels", _some(folders))
         return None
-    if others or None in folders:
-        called = next(name for name in names if name not in others)
-        other = f"the folder {others[0]} is none" if others else "images lie beside it"
-        raise UserError(
-            f"the folder {called} is a class of the data set and {other}; move one of them away, or rename it"
-        )
-    log.info("labels are the names of the folders: %s", _some(names))
-    return as_classes(np.array(folders), len(folders), class_names)
+    others = [folder for folder in folders if folder not in classes]
+    if beside or others:
+        other = f"the folder {others[0]}" if others else beside[0]
+        raise UserError(f"holds {other} beside {classes[0]}, which is a class of the data set; move one of them away")
+    log.info("labels are the names of the folders: %s", _some(folders))
+    return as_classes(np.array([file.parts[0] for file in files]), len(files), class_names)
 
 
 def _one_hot(labels: np.ndarray) -> np.ndarray:
@@ -111,17 +111,17 @@ def _numbers(labels: np.ndarray, classes: int) -> np.ndarray:
 def _words(labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
     """Classes of words `[N]`: names of classes, else numbers, else names of classes but for case and punctuation."""
     try:
-        labels = np.char.strip(np.char.decode(labels, "utf-8") if labels.dtype.kind == "S" else labels)
+        labels = np.strings.strip(np.strings.decode(labels, "utf-8") if labels.dtype.kind == "S" else labels)
     except UnicodeDecodeError:
         raise UserError("labels are bytes that are no text; give whole numbers or names of classes") from None
     known = ~np.isin(labels, [word for word in UNKNOWN if word not in class_names])
     words, which = np.unique(labels[known], return_inverse=True)
-    if all(word in class_names for word in words):
-        found = np.array([list(class_names).index(word) for word in words], np.int32)
-    elif all(NUMBER.fullmatch(word) for word in words):
+    exact, plain = _exact_names(class_names), _plain_names(class_names)
+    if all(word in exact for word in words):
+        found = np.array([exact[word] for word in words], np.int32)
+    elif all(NUMBER.fullmatch(word) for word in words) and _takes_numbers(class_names):
         found = _numbers(words.astype(np.float64), len(class_names))
     else:
-        plain = _plain_names(class_names)
         other = next((word for word in words if _plain(word) not in plain), None)
         if other is not None:
             raise UserError(f"label {other} is no class of the data set; it has {_some(class_names)}; empty: unknown")
@@ -132,9 +132,21 @@ def _words(labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
 
 
 def _is_class(folder: str, class_names: Sequence[str]) -> bool:
-    """Whether a folder is called by a class. A number of more digits than classes need numbers parts, as in 00000."""
-    number = folder.isdecimal() and len(folder) <= len(str(len(class_names))) and int(folder) <= len(class_names)
-    return folder in class_names or number or _plain(folder) in _plain_names(class_names)
+    """Whether a folder is called by a class. A number of more digits than classes need is of a part, as in 00000."""
+    if folder in _exact_names(class_names) or _plain(folder) in _plain_names(class_names):
+        return True
+    digits = folder.isdecimal() and len(folder) <= len(str(len(class_names)))
+    return digits and int(folder) <= len(class_names) and _takes_numbers(class_names)
+
+
+def _takes_numbers(class_names: Sequence[str]) -> bool:
+    """Whether a word that is a number can be a class: not where classes are called by numbers of their own."""
+    return not any(NUMBER.fullmatch(name) and name != str(number) for number, name in enumerate(class_names))
+
+
+def _exact_names(class_names: Sequence[str]) -> dict[str, int]:
+    """The classes by their names, those left out that share one."""
+    return {name: number for number, name in enumerate(class_names) if list(class_names).count(name) == 1}
 
 
 def _plain_names(class_names: Sequence[str]) -> dict[str, int]:

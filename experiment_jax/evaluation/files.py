@@ -82,10 +82,9 @@ def read_images(path: str | Path, data: ConfigDict) -> Split:
 def _read_folder(folder: Path, shape: tuple[int, int, int], class_names: Sequence[str]) -> Read:
     """The images of all files under a folder, and labels where the folders in it are classes."""
     files = image_files.listed(folder)
-    parts = [file.relative_to(folder).parts for file in files]
+    images = image_files.read_all(files, shape, f"the data set's images are {shape[1]}x{shape[0]}")
     with _beginning(folder):
-        labels = of_folders([part[0] if len(part) > 1 else None for part in parts], class_names)
-    return image_files.read_all(files, shape, f"the data set's images are {shape[1]}x{shape[0]}"), labels
+        return images, of_folders([file.relative_to(folder) for file in files], class_names)
 
 
 def _read_npz(path: Path, shape: tuple[int, int, int], class_names: Sequence[str]) -> Read:
@@ -107,9 +106,7 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             names = archive.files
             images, labels = (next((name for name in pair if name in names), None) for pair in ARRAYS)
             if images is None:
-                raise UserError(
-                    f"holds {', '.join(names) or 'nothing'}; call the array of images images, and labels labels"
-                )
+                raise UserError(f"holds {', '.join(names) or 'nothing'}; name its arrays images and labels")
             if others := [name for name in names if name not in (images, labels)]:
                 log.warning("%s: what is not read: %s", path, ", ".join(others))
             found = archive[images], None if labels is None else archive[labels]
@@ -117,7 +114,9 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise
     except Exception as error:  # whatever a broken archive makes of its readers
         if "allow_pickle" in str(error):
-            raise UserError("holds Python objects, which are not read; save arrays of numbers or of text") from None
+            raise UserError(
+                "holds Python objects, which are not read; save numbers or text, as array.astype(str)"
+            ) from None
         reason = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"cannot be read ({reason[0]}); save it again") from error
     if not all(each is None or isinstance(each, np.ndarray) for each in found):
