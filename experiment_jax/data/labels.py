@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -146,7 +147,8 @@ def _takes_numbers(class_names: Sequence[str]) -> bool:
 
 def _exact_names(class_names: Sequence[str]) -> dict[str, int]:
     """The classes by their names, those left out that share one."""
-    return {name: number for number, name in enumerate(class_names) if list(class_names).count(name) == 1}
+    times = Counter(class_names)
+    return {name: number for number, name in enumerate(class_names) if times[name] == 1}
 
 
 def _plain_names(class_names: Sequence[str]) -> dict[str, int]:
