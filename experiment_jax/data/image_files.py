@@ -6,6 +6,7 @@ are left as they are. What has no one meaning is refused: transparent pixels, se
 """
 
 import contextlib
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -144,18 +145,18 @@ def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     """The files under a folder that is under the resolved folders `above`."""
     above = (*above, folder.resolve())
     try:
-        found = list(folder.iterdir())
+        found = sorted(folder.iterdir())
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror}); make it readable") from None
     for path in found:
         if path.name.startswith(".") or path.name.lower() in LITTER:
             continue
-        if path.is_file():
+        if os.path.isfile(path):  # in place of Path.is_file, which raises where it may not look
             yield path
-        elif path.is_dir() and path.resolve() not in above:
+        elif os.path.isdir(path) and path.resolve() not in above:
             yield from _below(path, above)
         else:  # such as a link that leads nowhere, or back to a folder that holds it
-            raise UserError(f"{path}: is neither a file nor a folder of its own; move it away")
+            raise UserError(f"{path}: is neither a file nor a folder of its own, or may not be read; move it away")
 
 
 def _open(path: Path) -> Image.Image:

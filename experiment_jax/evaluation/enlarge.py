@@ -54,11 +54,12 @@ def read(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
     wanted = f"the run enlarges {width}x{height}"
     try:
         with image_files.opened(path, wanted) as image:
-            if image.size == (width, height) and image.mode != MODES[channels]:
+            shown = image_files.pixels(image, (height, width), wanted)
+            if image.mode != MODES[channels]:
                 raise UserError(
                     f"is of mode {image.mode}; the run enlarges {CALLED[MODES[channels]]} images: convert it to "
                     f"{MODES[channels]}"
                 )
-            return image_files.pixels(image, (height, width), wanted)
+            return shown
     except UserError as error:
         raise UserError(f"--input {error}") from None

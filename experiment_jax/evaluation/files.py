@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -67,7 +68,7 @@ def read_images(path: str | Path, data: ConfigDict) -> Split:
     """
     path = Path(path)
     train, class_names = load.read(data, "train")
-    read = _read_folder if path.is_dir() else _read_npz
+    read = _read_folder if os.path.isdir(path) else _read_npz  # in place of Path.is_dir, which raises of odd names
     try:
         images, labels = read(path, train.images.shape[1:], class_names)
         if len(images) < FEWEST:
@@ -89,7 +90,7 @@ def _read_folder(folder: Path, shape: tuple[int, int, int], class_names: Sequenc
 
 def _read_npz(path: Path, shape: tuple[int, int, int], class_names: Sequence[str]) -> Read:
     """The images of an .npz, and its labels where it holds some."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{path}: there is no such file or folder")
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path}: is no .npz, or the beginning of one; give an .npz or a folder of images")
