@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax.data.split import Split
+from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import classification_score, extractors, judges, references, super_resolution
@@ -76,7 +76,7 @@ def evaluate_images(
     Args:
         config: whose data set, judge and protocol count.
         images: the samples.
-        labels: what they should be, int32 `[N]`; None: unknown.
+        labels: what they should be, int32 `[N]`, -1 where that is not known; None: not known of any.
         options: see `Plan`; there are as many samples as images, drawn once.
 
     Raises:
@@ -85,7 +85,7 @@ def evaluate_images(
     plan = Plan(**{**options, "num_samples": len(images)})
     reference, _ = reference_of(config, plan)
     classes = len(reference.judge.class_names)
-    if labels is not None and not 0 <= labels.min() <= labels.max() < classes:
+    if labels is not None and not UNPAIRED <= labels.min() <= labels.max() < classes:
         raise UserError(f"labels are from {labels.min()} to {labels.max()}; the data set's are from 0 to {classes - 1}")
     features = reference.features_of(images)
     results = {"method": "images", "dataset": config.data.name, **plan.marks()}
