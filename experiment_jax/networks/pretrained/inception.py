@@ -24,7 +24,7 @@ from experiment_jax.networks.pretrained.inception_network import FEATURES, SIZE,
 log = logging.getLogger(__name__)
 
 PyTree = Any
-BATCH = 32  # images a call, which then takes less than 1 GB
+BATCH = 32  # images a call, which then takes about 1 GB
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # of the published file of weights
 EPSILON = 1e-3  # of the batch norms
 SETTING = "--inception_weights"

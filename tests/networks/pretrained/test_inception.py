@@ -40,9 +40,9 @@ def test_features_are_those_of_torch_fidelity(side, channels, params, strict):
     found = np.asarray(jax.jit(inception.features)(params, cases.images(side, side, channels)))
     expected = STORED[f"features_{side}_{channels}"]
     assert found.shape == (2, inception.FEATURES) and found.dtype == np.float32
-    # float32 sums of 50 layers agree to 6e-6 of the mean feature; the two images are 0.05 of it apart and more.
+    # float32 sums of 50 layers agree to 6e-6 of the mean feature; the two images are 0.04 of it apart and more.
     assert np.max(np.abs(found[:, :: cases.STORED] - expected)) < 1e-4 * np.mean(expected)
-    assert np.mean(np.abs(expected[0] - expected[1])) > 0.05 * np.mean(expected)
+    assert np.mean(np.abs(expected[0] - expected[1])) > 0.04 * np.mean(expected)
 
 
 @pytest.mark.parametrize("shape", cases.RESIZED)
