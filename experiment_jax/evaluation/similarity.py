@@ -24,9 +24,7 @@ def find() -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
     if path is None:
         return None
     if weights.sha256(path) != weights.ALEXNET.sha256:
-        log.warning(
-            "%s: not the weights of LPIPS 0.1; lpips is left out; type %s --force-reinstall", path, weights.INSTALL
-        )
+        log.warning("%s: not LPIPS 0.1, so no lpips; type %s --force-reinstall", path, weights.INSTALL)
         return None
     params, _ = from_package("lpips", f"pip uninstall {weights.ALEXNET.package}")
     compiled, params = jax.jit(_of_pixels), jax.device_put(params)

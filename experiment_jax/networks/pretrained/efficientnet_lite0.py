@@ -43,7 +43,7 @@ def from_package(asked: str, instead: str) -> tuple[Params, str]:
     For the arguments and errors see `weights.read`.
     """
     held, digest = weights.read(weights.EFFICIENTNET_LITE0, asked, instead)
-    return {name: _folded(held, name, *rest) for name, *rest in _convolutions()}, digest
+    return {name: folded(held, name, *rest) for name, *rest in _convolutions()}, digest
 
 
 def _convolutions() -> Iterator[tuple[str, str, int, int, int]]:
@@ -58,8 +58,8 @@ def _convolutions() -> Iterator[tuple[str, str, int, int, int]]:
     yield "_conv_head", "_bn1", FEATURES, BLOCKS[-1][-1], 1
 
 
-def _folded(held: weights.Held, name: str, norm: str, channels_out: int, channels_in: int, side: int):
-    """γ (k ∗ x − μ) / √(σ² + ε) + β as one kernel and one bias."""
+def folded(held: weights.Held, name: str, norm: str, channels_out: int, channels_in: int, side: int):
+    """A convolution k and its BatchNorm, γ (k ∗ x − μ) / √(σ² + ε) + β, as one kernel and one bias."""
     kernel = held.take(f"{name}.weight", channels_out, channels_in, side, side).transpose(2, 3, 1, 0)
     gain, shift, mean, variance = (
         held.take(f"{norm}.{part}", channels_out) for part in ("weight", "bias", "running_mean", "running_var")
@@ -81,7 +81,7 @@ def features(params: Params, images: jax.Array) -> jax.Array:
         before, name = x, f"_blocks.{number}."
         if f"{name}_expand_conv" in params:
             x = _relu6(_dense(params[f"{name}_expand_conv"], x))
-        x = _relu6(_depthwise(params[f"{name}_depthwise_conv"], x, stride))
+        x = _relu6(depthwise(params[f"{name}_depthwise_conv"], x, stride))
         x = _dense(params[f"{name}_project_conv"], x)
         if channels_in == channels_out:
             x = x + before
@@ -97,7 +97,7 @@ def _dense(layer: tuple[jax.Array, jax.Array], x: jax.Array) -> jax.Array:
     return x @ kernel[0, 0] + bias
 
 
-def _depthwise(layer: tuple[jax.Array, jax.Array], x: jax.Array, stride: int) -> jax.Array:
+def depthwise(layer: tuple[jax.Array, jax.Array], x: jax.Array, stride: int) -> jax.Array:
     """A kernel `[side, side, 1, channels]` over x `[batch, height, width, channels]`, padded as TensorFlow's "SAME"."""
     kernel, bias = layer
     side = len(kernel)
