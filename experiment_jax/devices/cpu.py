@@ -2,11 +2,13 @@
 
 import ctypes
 import os
+from collections.abc import Callable
 
 import jax
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _LIBRARY = "--xla_cpu_experimental_ynn_fusion_type"  # what XLA leaves to YNNPACK
+_PRODUCTS_ALONE = {_LIBRARY.removeprefix("--"): "LIBRARY_FUSION_TYPE_DOT"}
 
 
 def keep_freed_pages() -> None:
@@ -36,3 +38,12 @@ def convolve_on_all_cores() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if jax.__version_info__[:2] == (0, 10) and _LIBRARY not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_LIBRARY}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION".strip()
+
+
+def jit_on_all_cores(function: Callable) -> Callable:
+    """`jax.jit(function)`, its convolutions on all cores, whatever those of the rest of the process are on.
+
+    For what is no judge; see `convolve_on_all_cores`.
+    """
+    known = jax.__version_info__[:2] == (0, 10) and jax.default_backend() == "cpu"
+    return jax.jit(function, compiler_options=_PRODUCTS_ALONE if known else None)

@@ -14,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.data import passes
+from experiment_jax.devices import cpu
 from experiment_jax.errors import UserError
 from experiment_jax.networks.pretrained import efficientnet_lite0, inputs, vgg16
 
@@ -69,7 +70,7 @@ def _vgg16(_: str) -> Extractor:
         return jnp.mean(vgg16.features(params, x)[-1], axis=(1, 2))
 
     params, digest = vgg16.from_package("--extractor vgg16", "leave --extractor vgg16 out")
-    return Extractor("vgg16", digest, 512, _bilinear(64), _in_batches(features, params, 50))
+    return Extractor("vgg16", digest, 512, _bilinear(64), _in_batches(cpu.jit_on_all_cores(features), params, 50))
 
 
 def _efficientnet_lite0(_: str) -> Extractor:
@@ -82,7 +83,7 @@ def _efficientnet_lite0(_: str) -> Extractor:
     name = "efficientnet_lite0"
     params, digest = efficientnet_lite0.from_package(f"--extractor {name}", f"leave --extractor {name} out")
     size, side = efficientnet_lite0.FEATURES, efficientnet_lite0.SIDE
-    return Extractor(name, digest, size, _bilinear(side), _in_batches(features, params, 10))
+    return Extractor(name, digest, size, _bilinear(side), _in_batches(jax.jit(features), params, 10))
 
 
 def _inception(path: str) -> Extractor:
@@ -93,7 +94,9 @@ def _inception(path: str) -> Extractor:
         raise UserError("--extractor inception: needs its weights; type --inception_weights PATH")
     params, digest = inception.load(path)
     resize = "bilinear to 299x299 as TensorFlow 1 does"
-    return Extractor("inception", digest, 2048, resize, _in_batches(inception.features, params, 50))
+    return Extractor(
+        "inception", digest, 2048, resize, _in_batches(cpu.jit_on_all_cores(inception.features), params, 50)
+    )
 
 
 ALL: dict[str, Callable[[str], Extractor]] = {
@@ -107,7 +110,7 @@ def _bilinear(side: int) -> str:
     return f"bilinear to {side}x{side} (jax.image.resize)"
 
 
-def _in_batches(function: Callable[[PyTree, jax.Array], jax.Array], params: PyTree, size: int) -> Callable:
-    """`function(params, images)`, compiled, over any number of images, `size` at a time: what caches of CPUs hold."""
-    compiled, params = jax.jit(function), jax.device_put(params)
+def _in_batches(compiled: Callable[[PyTree, jax.Array], jax.Array], params: PyTree, size: int) -> Callable:
+    """`compiled(params, images)` over any number of images, `size` at a time: few, so that a CPU's caches hold them."""
+    params = jax.device_put(params)
     return lambda images: passes.over(lambda batch: compiled(params, batch), images, batch_size=size)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 
 from experiment_jax.devices import cpu
@@ -49,3 +50,12 @@ def test_convolutions_are_not_ynnpacks_and_a_choice_of_the_users_stays(chosen, m
     assert last == (chosen or "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION")
     cpu.convolve_on_all_cores()
     assert os.environ["XLA_FLAGS"].count("ynn_fusion_type") == 1
+
+
+def test_one_program_may_convolve_on_all_cores_and_finds_the_same():
+    def convolved(x, kernel):
+        return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    x, kernel = jax.random.normal(jax.random.key(0), (2, 7, 9, 4)), jax.random.normal(jax.random.key(1), (3, 3, 4, 5))
+    expected = jax.jit(convolved)(x, kernel)
+    np.testing.assert_allclose(cpu.jit_on_all_cores(convolved)(x, kernel), expected, rtol=1e-4, atol=1e-5)
