@@ -30,7 +30,8 @@ class Extractor:
         digest: the first twelve hexadecimal digits of the sha256 of the file of its weights.
         size: how many features it has.
         resize: how images come to the size that it sees, in words.
-        features: (images uint8 `[N, height, width, 1 or 3]`) -> float32 `[N, size]`, on the host.
+        features: (images uint8 `[N, height, width, 1 or 3]`) -> float32 `[N, size]`, on the host. Raises ValueError for
+            images of another type, UserError for another number of channels.
     """
 
     name: str
@@ -93,10 +94,8 @@ def _inception(path: str) -> Extractor:
     if not path:
         raise UserError("--extractor inception: needs its weights; type --inception_weights PATH")
     params, digest = inception.load(path)
-    resize = "bilinear to 299x299 as TensorFlow 1 does"
-    return Extractor(
-        "inception", digest, 2048, resize, _in_batches(cpu.jit_on_all_cores(inception.features), params, 50)
-    )
+    compiled, resize = cpu.jit_on_all_cores(inception.features), "bilinear to 299x299 as TensorFlow 1 does"
+    return Extractor("inception", digest, 2048, resize, _in_batches(compiled, params, 32))
 
 
 ALL: dict[str, Callable[[str], Extractor]] = {
@@ -113,4 +112,10 @@ def _bilinear(side: int) -> str:
 def _in_batches(compiled: Callable[[PyTree, jax.Array], jax.Array], params: PyTree, size: int) -> Callable:
     """`compiled(params, images)` over any number of images, `size` at a time: few, so that a CPU's caches hold them."""
     params = jax.device_put(params)
-    return lambda images: passes.over(lambda batch: compiled(params, batch), images, batch_size=size)
+
+    def features(images: Any) -> np.ndarray:
+        if images.dtype != np.uint8:
+            raise ValueError(f"an extractor takes images uint8, not {images.dtype}: scaled ones have other features")
+        return passes.over(lambda batch: compiled(params, batch), images, batch_size=size)
+
+    return features

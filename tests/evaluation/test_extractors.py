@@ -44,6 +44,13 @@ def test_features_are_of_each_image_alone_on_the_host_and_grey_is_repeated(thin)
     np.testing.assert_allclose(whole[51:], extractor.features(np.repeat(grey[51:], 3, axis=-1)), rtol=1e-3)
 
 
+def test_images_of_another_type_or_of_other_channels_are_refused(thin, refused):
+    extractor = extractors.find("vgg16")
+    with pytest.raises(ValueError, match="uint8, not float32"):
+        extractor.features(np.float32(images()))
+    assert "images of 4 channels" in refused(extractor.features, images(channels=4))
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_installed_extractors_have_the_features_that_they_say(name, installed):
     installed(SOURCES[name])

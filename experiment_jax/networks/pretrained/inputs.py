@@ -3,11 +3,19 @@
 import jax
 import jax.numpy as jnp
 
+from experiment_jax.errors import UserError
+
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 def coloured(images: jax.Array) -> jax.Array:
-    """Images `[batch, height, width, 1 or 3]` -> `[batch, height, width, 3]`; grey is repeated."""
+    """Images `[batch, height, width, 1 or 3]` -> `[batch, height, width, 3]`; grey is repeated.
+
+    Raises:
+        UserError: another number of channels.
+    """
+    if images.shape[-1] not in (1, 3):
+        raise UserError(f"images of {images.shape[-1]} channels: networks trained on ImageNet take 1 or 3; give those")
     return jnp.broadcast_to(images, (*images.shape[:-1], 3))
 
 
