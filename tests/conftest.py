@@ -82,6 +82,18 @@ def refused():
     return attempt
 
 
+@pytest.fixture(scope="session")
+def installed():
+    """`installed(source)` skips a test where the package that has those weights is not installed."""
+    from experiment_jax.networks.pretrained import weights
+
+    def check(source):
+        if weights.installed(source) is None:
+            pytest.skip(f"needs the package {source.package}, which is not installed: {weights.INSTALL}")
+
+    return check
+
+
 @pytest.fixture
 def strict():
     """No implicit promotion of types; optax's Adam does not bear it, our own functions must."""

@@ -11,7 +11,14 @@ from ml_collections import ConfigDict
 from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import classification_score, extractors, judges, references, super_resolution
+from experiment_jax.evaluation import (
+    classification_score,
+    extractors,
+    judges,
+    references,
+    similarity,
+    super_resolution,
+)
 from experiment_jax.evaluation.measure import measure
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.real_images import real_images
@@ -46,10 +53,11 @@ def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[s
         raise UserError(f"--workdir {run.workdir}: its stages {stages} make no images; evaluate a run whose stages do")
     drawing: list[Figure] = [resolve(name, "--figures") for name in figures]
     start = time.perf_counter()
-    lpips = extractors.lpips() if plan.with_lpips else None
+    lpips, weights = similarity.find() if plan.with_lpips else (None, "")
     reference, chosen = reference_of(run.config, plan)
     condition = super_resolution.condition(run, chosen, plan.seed)
     results, samples = measure(run, reference, chosen, condition, plan, lpips)
+    results |= {"extractor_lpips": weights} if weights else {}
     results["seconds"] = time.perf_counter() - start
     if plan.with_cas and samples is not None and run.model.conditional:
         start = time.perf_counter()

@@ -153,6 +153,8 @@ def _fits(metrics: Mapping[str, Any], config: ConfigDict, plan: Plan) -> bool:
     and with `cas` where it is asked for and a run has it (one that heeds labels, as `accuracy_gen`)."""
     if plan.with_cas and "cas" not in metrics and "accuracy_gen" in metrics:
         return False
+    if plan.with_lpips and "extractor_lpips" not in metrics:
+        return False
     expected = {"protocol": plan.protocol_of(config), **plan.marks()}
     expected |= judges.digests(judges.of_run(config, train, plan.judge))
     witnessed = {key for key in metrics if key.startswith("witness_")}

@@ -1,4 +1,4 @@
-"""Judges as files: shipped ones fit their recipes, are bound to the content of their data set, and are found as such."""
+"""Judges as files: shipped ones fit their recipes, are bound to the content of their data set, and are found so."""
 
 import json
 import shutil
