@@ -37,6 +37,8 @@ def test_experiment_jax_has_few_floors_and_no_circle():
     floors = {}
     for name in TopologicalSorter({name: ARROWS[name] for name in OWN}).static_order():  # raises CycleError
         floors[name] = 1 + max((floors[below] for below in ARROWS.get(name, ())), default=0)
+    # The commands, what the two scripts do, stand on top of all rooms.
+    floors = {name: floor for name, floor in floors.items() if ".commands." not in name}
     assert max(floors.values()) <= 7, max(floors, key=floors.get)
 
 

@@ -10,14 +10,15 @@ import sys
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from experiment_jax import UserError, evaluate, load_config, load_run
 from experiment_jax.commands import command_line
+from experiment_jax.config.load import load as load_config
+from experiment_jax.errors import UserError
 from experiment_jax.evaluation.enlarge import enlarge
-from experiment_jax.evaluation.evaluate import evaluate_images, summary
+from experiment_jax.evaluation.evaluate import evaluate, evaluate_images, keep_reference
 from experiment_jax.evaluation.files import read_images, save_samples
 from experiment_jax.evaluation.judges import keep as keep_judge
-from experiment_jax.evaluation.plan import Plan
-from experiment_jax.evaluation.references import save as keep_reference
+from experiment_jax.evaluation.shown import summary
+from experiment_jax.runs.run import load_run
 from experiment_jax.sweep.evaluate import evaluate as evaluate_sweep
 
 
@@ -172,7 +173,7 @@ def _keep_judge(flags: argparse.Namespace) -> None:
 
 
 def _keep_reference(flags: argparse.Namespace) -> dict:
-    return keep_reference(load_config(flags.config), Plan(**_options(flags)), flags.save_reference)
+    return keep_reference(load_config(flags.config), flags.save_reference, **_options(flags))
 
 
 def _options(flags: argparse.Namespace) -> dict:

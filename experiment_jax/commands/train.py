@@ -9,12 +9,15 @@ import sys
 from collections.abc import Mapping
 from typing import NoReturn
 
-from experiment_jax import Stopped, UserError, load_config, train
 from experiment_jax.commands import command_line
+from experiment_jax.config.load import load as load_config
 from experiment_jax.config.load import split_overrides
 from experiment_jax.devices import processes
+from experiment_jax.errors import UserError
 from experiment_jax.sweep.members import command_lines, define
 from experiment_jax.sweep.train import train_members, train_together
+from experiment_jax.training.loop import Stopped
+from experiment_jax.training.train import train
 
 
 def main() -> int | None:

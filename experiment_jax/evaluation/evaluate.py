@@ -15,23 +15,25 @@ from experiment_jax.evaluation import (
     classification_score,
     extractors,
     judges,
+    latents,
     references,
     similarity,
     super_resolution,
 )
-from experiment_jax.evaluation.measure import measure
+from experiment_jax.evaluation import protocol as protocols
+from experiment_jax.evaluation.extractor import Distance
 from experiment_jax.evaluation.plan import Plan
-from experiment_jax.evaluation.real_images import real_images
-from experiment_jax.evaluation.reference import Reference
-from experiment_jax.evaluation.space import space_of
+from experiment_jax.evaluation.real_images import real_images, train_and_test
+from experiment_jax.evaluation.reference import Reference, space_of
+from experiment_jax.evaluation.shown import picture
 from experiment_jax.files import write_text
 from experiment_jax.method.build import resolve
 from experiment_jax.method.stage import Samples
+from experiment_jax.metrics import frechet, noise
 from experiment_jax.runs.run import Run
 from experiment_jax.training.train import train
 
 Figure = Callable[[Run, Reference], tuple[Mapping[str, Any], Mapping[str, np.ndarray]]]
-COLUMNS = 10  # of the picture
 
 
 def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[s
     lpips, weights = similarity.find() if plan.with_lpips else (None, "")
     reference, chosen = reference_of(run.config, plan)
     condition = super_resolution.condition(run, chosen, plan.seed)
-    results, samples = measure(run, reference, chosen, condition, plan, lpips)
+    results, samples = _measure(run, reference, chosen, condition, plan, lpips)
     results |= {"extractor_lpips": weights} if weights else {}
     results["seconds"] = time.perf_counter() - start
     if plan.with_cas and samples is not None and run.model.conditional:
@@ -126,43 +128,117 @@ def reference_of(config: ConfigDict, plan: Plan) -> tuple[Reference, Split]:
     return reference, chosen
 
 
+def _measure(
+    run: Run, reference: Reference, chosen: Split, condition: np.ndarray, plan: Plan, lpips: Distance | None = None
+) -> tuple[dict[str, Any], Samples | None]:
+    """All metrics but those of figures and `cas`, and the samples of the first seed, where the run samples.
+
+    Args:
+        run: to measure.
+        reference: what it is compared with.
+        chosen: the real images `[N]` to draw samples for.
+        condition: of these, what samples are drawn for.
+        plan: the options.
+        lpips: measured of reconstructions, and of what super-resolution finds; None: it is not.
+    """
+    results = {"method": run.config.method, "dataset": run.config.data.name, "step": run.step}
+    results |= {"protocol": protocols.name_of(reference.real.split, len(chosen)), **plan.marks()}
+    results |= reference.measure_real()
+    compared = reference.compared
+    real = run.encode(compared.images)
+    results |= latents.representation_metrics(run, compared, real)
+    decoded = run.decode(real)
+    of_recon, moments = reference.measure_reconstructions(decoded)
+    results |= of_recon
+    if lpips is not None:
+        results["lpips_recon"] = float(np.mean(lpips(decoded, compared.images)))
+    recon = [moments]
+    for space in reference.public:
+        features = space.extractor.features(run.decode(run.encode(space.images)))
+        recon.append(frechet.moments([features]))
+        results |= space.measure_reconstructions(recon[-1])
+    if run.model.sample is None:
+        return results, None
+    samples, images_per_second = timed(run, run.sample, condition, plan.seed)
+    results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
+    results["latents_per_second"] = timed(run, run.sample_latents, condition, plan.seed)[1]
+    if run.model.degrade is not None:
+        results |= super_resolution.measure_rivals(
+            run, reference.judge, reference.space.moments, chosen, condition, lpips
+        )
+    rows = [_measure_samples(run, reference, chosen, condition, real, recon, samples, plan.seed, lpips)]
+    for seed in range(plan.seed + 1, plan.seed + plan.repeats):
+        more = run.sample(condition, seed)
+        rows.append(_measure_samples(run, reference, chosen, condition, real, recon, more, seed, lpips))
+    return results | (noise.with_errors(rows) if plan.repeats > 1 else rows[0]), samples
+
+
+def _measure_samples(
+    run: Run,
+    reference: Reference,
+    chosen: Split,
+    condition: np.ndarray,
+    real: np.ndarray,
+    recon: list[frechet.Moments],
+    samples: Samples,
+    seed: int,
+    lpips: Distance | None,
+) -> dict[str, Any]:
+    """What is measured of samples: in each network's features, in latents, and how their own tests went."""
+    labels = chosen.labels
+    heeded = labels if run.model.conditional else None
+    features = reference.features_of(samples.images)
+    results = reference.measure_samples(samples.images, features, heeded)
+    results |= reference.space.measure_against(recon[0], features)
+    for space, moments in zip(reference.public, recon[1:], strict=True):
+        own = space.extractor.features(space.take(samples.images))
+        results |= space.measure_samples(own) | space.measure_against(moments, own)
+    by_class = heeded if run.model.degrade is None else None
+    results |= latents.sample_metrics(run, reference.real, real, samples.latents, by_class)
+    if run.model.tests:
+        results |= latents.acceptance_metrics(samples, labels, run.dataset.num_classes)
+        latents.warn_of_rejected_classes(run, samples, labels)
+    if run.model.degrade is not None:
+        results |= super_resolution.measure_samples(
+            run, reference.judge, chosen, condition, samples.images, seed, lpips
+        )
+    return results
+
+
+def timed(run: Run, draw: Callable[..., Any], condition: np.ndarray, seed: int) -> tuple[Any, float]:
+    """draw(condition, seed) for conditions `[N, …]`, and how many were drawn a second, compilation left out."""
+    draw(condition[: run.config.evaluation.batch_size], seed)
+    start = time.perf_counter()
+    drawn = draw(condition, seed)
+    return drawn, len(condition) / (time.perf_counter() - start)
+
+
+def keep_reference(config: ConfigDict, path: str, **options: Any) -> dict[str, Any]:
+    """Writes the statistics of all real images of a protocol's split; see `references.write`.
+
+    Args:
+        config: whose data set and judge count.
+        path: the .npz to write.
+        options: see `Plan`: the protocol's split, and one network, the judge where none is named.
+
+    Raises:
+        UserError: several networks, or what `references.write` refuses.
+    """
+    plan = Plan(**options)
+    networks = plan.networks()
+    if len(networks) > 1 or any(networks.values()):
+        raise UserError("--save_reference: keeps one network's statistics of all images; type --extractor vgg16")
+    split, _ = plan.split_and_count(config)
+    if networks:
+        network = extractors.find(*networks, plan.inception_weights)
+    else:
+        network = judges.find(plan.judge or config.judge, config.data, train).extractor
+    training, test = train_and_test(config, split)
+    return references.write(network, training if split == "train" else test, split, config.data.name, path)
+
+
 def _write(run: Run, results: Mapping[str, Any], drawn: Mapping[str, np.ndarray]) -> None:
     folder = run.workdir / "eval" / str(run.step)
     for name, image in drawn.items():
         pictures.save(folder / f"{name}.png", image)
     write_text(folder / "metrics.json", json.dumps(results, indent=2) + "\n")
-
-
-def picture(run: Run, held_out: np.ndarray, samples: Samples | None, labels: np.ndarray) -> np.ndarray:
-    """Samples, one row a class; below a rule, reconstructions under their originals, uint8 images held out."""
-    originals = held_out[: 2 * COLUMNS]
-    pairs = pictures.alternate(originals, run.decode(run.encode(originals)), COLUMNS)
-    if samples is None:
-        return pictures.grid(pairs)
-    classes = np.unique(labels)[:10]
-    rows = [samples.images[np.resize(np.flatnonzero(labels == c), COLUMNS)] for c in classes]
-    return pictures.stack(pictures.grid(np.stack(rows)), pictures.grid(pairs))
-
-
-def summary(run: Run, results: Mapping[str, Any]) -> str:
-    """The metrics as a few lines for a person; what was not measured has no place in them."""
-    split = results["protocol"].partition("_")[0]
-    rows = {
-        "accuracy by the judge": {
-            "samples": "accuracy_gen",
-            "reconstructions": "accuracy_recon",
-            "real": "accuracy_real",
-        },
-        f"Fréchet distance to {split}": {"samples": "fd_gen", "reconstructions": "fd_recon", "real": "fd_floor"},
-        f"W₁ of latents to {split}": {"samples": "w1_latent", "real": "w1_latent_floor"},
-        "spread (1 is honest)": {"samples": "spread"},
-        "PSNR in dB": {"samples": "psnr", "bicubic": "bicubic_psnr", "regression": "regression_psnr"},
-        "spread over error (1 is honest)": {"samples": "spread_skill"},
-        "passed its own tests": {"samples": "accepted", "candidates": "acceptance_rate"},
-        "images a second": {"samples": "images_per_second"},
-    }
-    lines = [f"{results['method']} on {results['dataset']}, step {results['step']}"]
-    for title, keys in rows.items():
-        found = [f"{name} {results[key]:,.3f}" for name, key in keys.items() if key in results]
-        lines += [f"  {title:26}{'   '.join(found)}"] if found else []
-    return "\n".join([*lines, f"  {'picture':26}{run.workdir / 'eval' / str(run.step) / 'samples.png'}"])

@@ -4,7 +4,6 @@ Their names go into the names of metrics, `fd_gen_vgg16`: the same images, numbe
 everywhere. Who trained on a network is not judged by it, see `trained_on`.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -15,29 +14,10 @@ from ml_collections import ConfigDict
 
 from experiment_jax.data import passes
 from experiment_jax.errors import UserError
+from experiment_jax.evaluation.extractor import Extractor
 from experiment_jax.networks.pretrained import efficientnet_lite0, inception, inputs, vgg16
 
 PyTree = Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Extractor:
-    """A network whose features distances are taken in.
-
-    Attributes:
-        name: as in the names of metrics.
-        digest: the first twelve hexadecimal digits of the sha256 of the file of its weights.
-        size: how many features it has.
-        resize: how images come to the size that it sees, in words.
-        features: (images uint8 `[N, height, width, 1 or 3]`) -> float32 `[N, size]`, on the host. Raises ValueError for
-            images of another type, UserError for another number of channels.
-    """
-
-    name: str
-    digest: str
-    size: int
-    resize: str
-    features: Callable[[Any], np.ndarray]
 
 
 def find(name: str, inception_weights: str = "") -> Extractor:

@@ -32,13 +32,12 @@ from experiment_jax.data import load as data
 from experiment_jax.data import passes
 from experiment_jax.data.split import Dataset, Split
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation.extractors import Extractor
+from experiment_jax.evaluation.extractor import Extractor
 from experiment_jax.files import replacing, write_text
 from experiment_jax.method.build import build
 from experiment_jax.method.stage import Model
 from experiment_jax.runs.checkpoints import digest
 from experiment_jax.runs.directory import BOOKKEEPING
-from experiment_jax.runs.run import Run
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 UNIMPORTANT = (*BOOKKEEPING, "from_run")  # settings that do not decide what is trained
@@ -99,6 +98,11 @@ class Judge:
         return functools.partial(passes.over, compiled, batch_size=passes.PASS)
 
 
+def digests(found: Mapping[str, Judge]) -> dict[str, str]:
+    """The digests of the judge and the witnesses, by the keys under which an evaluation writes them."""
+    return {name if name == "judge" else f"witness_{name}": judge.digest for name, judge in found.items()}
+
+
 def decisive(config: ConfigDict) -> dict[str, Any]:
     """The settings of a judge's config that decide what it trains, as its card holds them."""
 
@@ -137,28 +141,23 @@ def content(section: ConfigDict) -> dict[str, Any]:
     )
 
 
-def write(run: Run, recipe: str, folder: Path) -> None:
-    """Writes the judge that a run trained; the card last, so that a folder with a card is whole.
+def write(config: ConfigDict, frozen: Any, recipe: str, folder: Path) -> None:
+    """Writes a judge that was trained; the card last, so that a folder with a card is whole.
 
     Args:
-        run: of a judge's config.
-        recipe: that config.
+        config: that trained it.
+        frozen: what its stage froze.
+        recipe: where that config came from.
         folder: to write into.
-
-    Raises:
-        UserError: a run of another kind.
     """
-    name = run.config.stages[-1]
-    frozen = run.model.params[name]
-    if run.config.method != "judge" or not hasattr(frozen, "statistics"):
-        raise UserError(f"--workdir {run.workdir}: is no judge's run; train one with --config configs/judge_NAME.py")
     tree = {"params": frozen.params, "statistics": frozen.statistics}
     names = traverse_util.flatten_dict(tree, sep="/")
     with replacing(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save({key: np.asarray(leaf, np.float16) for key, leaf in names.items()}))
-    about = dict(recipe=recipe, **decisive(run.config), data=content(run.config.data), sha256=_sha256(folder / WEIGHTS))
+    about = dict(recipe=recipe, **decisive(config), data=content(config.data), sha256=_sha256(folder / WEIGHTS))
     judge = Judge(folder, about, _model(folder, about))
-    about["accuracy_test"] = float(np.mean(judge.classify(judge.encode(run.test.images)) == run.test.labels))
+    test, _ = data.read(config.data, "test")
+    about["accuracy_test"] = float(np.mean(judge.classify(judge.encode(test.images)) == test.labels))
     write_text(folder / CARD, json.dumps(about, indent=2) + "\n")
 
 

@@ -51,11 +51,6 @@ def of_run(config: ConfigDict, train: Train, judge: str = "") -> dict[str, Judge
     return found
 
 
-def digests(found: dict[str, Judge]) -> dict[str, str]:
-    """The digests of the judge and the witnesses, by the keys under which an evaluation writes them."""
-    return {name if name == "judge" else f"witness_{name}": judge.digest for name, judge in found.items()}
-
-
 def find(name: str, data: ConfigDict, train: Train, setting: str = "judge") -> Judge:
     """The judge of a recipe, or in a folder, for the data set that a run sees; trained now where there is none.
 
@@ -108,13 +103,15 @@ def keep(run: Run, recipe: str, folder: Path) -> None:
     """Writes the judge that a run trained; see `judge.write`.
 
     Raises:
-        UserError: the run is of another recipe, or the folder holds something else.
+        UserError: the run is of no judge or of another recipe, or the folder holds something else.
     """
+    if run.config.method != "judge":
+        raise UserError(f"--workdir {run.workdir}: is no judge's run; train one with --config configs/judge_NAME.py")
     if judge_files.decisive(configs.load(recipe, {"seed": run.config.seed})) != judge_files.decisive(run.config):
         raise UserError(f"--config {recipe}: is not what the run in {run.workdir} was trained with; name its recipe")
     if folder.exists() and not judge_files.is_judge(folder):
         raise UserError(f"--save_judge {folder}: is there and holds no judge; choose another folder")
-    judge_files.write(run, recipe, folder)
+    judge_files.write(run.config, run.model.params[run.config.stages[-1]], recipe, folder)
 
 
 def _check_content(card: judge_files.Card, data: ConfigDict, setting: str) -> None:
@@ -160,7 +157,8 @@ def _trained(name: str, config: ConfigDict, content: dict[str, Any], train: Trai
     temporary = Path(tempfile.mkdtemp(prefix=f".{own}.", dir=place.parent))
     try:
         train(config, temporary / "run", jax.devices()[:1])  # the same judge, however many devices there are
-        judge_files.write(load_run(temporary / "run"), name, temporary / "judge")
+        trained = load_run(temporary / "run")
+        judge_files.write(config, trained.model.params[config.stages[-1]], name, temporary / "judge")
         if not place.is_dir():  # another process may have been faster
             (temporary / "judge").rename(place)
     finally:

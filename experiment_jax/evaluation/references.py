@@ -12,19 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from experiment_jax.data.split import Split
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import extractors, judges
-from experiment_jax.evaluation.extractors import Extractor
-from experiment_jax.evaluation.plan import Plan
-from experiment_jax.evaluation.real_images import train_and_test
+from experiment_jax.evaluation.extractor import Extractor
 from experiment_jax.evaluation.space import INCEPTION
 from experiment_jax.files import replacing
 from experiment_jax.metrics import frechet
 from experiment_jax.runs.checkpoints import digest
-from experiment_jax.training.train import train
 
 log = logging.getLogger(__name__)
 
@@ -37,33 +32,26 @@ class Statistics(NamedTuple):
     about: Mapping[str, Any]
 
 
-def save(config: ConfigDict, plan: Plan, path: str | Path) -> dict[str, Any]:
-    """Writes the statistics of all real images of a protocol's split, and returns what is said of them.
+def write(network: Extractor, real: Split, split: str, name: str, path: str | Path) -> dict[str, Any]:
+    """Writes the statistics of real images in a network's features, and returns what the file says of them.
 
     Args:
-        config: whose data set and judge count.
-        plan: its protocol's split; its one network, the judge where it names none.
+        network: whose features.
+        real: all images of a split.
+        split: what it is called.
+        name: of the data set.
         path: the .npz to write.
 
     Raises:
-        UserError: several networks, fewer images than features, or another ending than .npz.
+        UserError: fewer images than features, or another ending than .npz.
     """
-    path, networks = Path(path), plan.networks()
+    path = Path(path)
     if path.suffix != ".npz" or not path.parent.is_dir():
         raise UserError(f"--save_reference {path}: give a name that ends in .npz, in a folder that is there")
-    if len(networks) > 1 or any(networks.values()):
-        raise UserError("--save_reference: keeps one network's statistics of all images; type --extractor vgg16")
-    split, _ = plan.split_and_count(config)
-    training, test = train_and_test(config, split)
-    real = training if split == "train" else test
-    if networks:
-        network = extractors.find(*networks, plan.inception_weights)
-    else:
-        network = judges.find(plan.judge or config.judge, config.data, train).extractor
     moments = frechet.moments([network.features(real.images)])
     if moments.count <= network.size:
         raise UserError(f"--save_reference: {moments.count} images are too few for {network.size} features")
-    about = {**_about(network), **_about_images(real, split), "data": config.data.name, "images": moments.count}
+    about = {**_about(network), **_about_images(real, split), "data": name, "images": moments.count}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, mu=moments.mean, sigma=moments.covariance, about=json.dumps(about))
     return about

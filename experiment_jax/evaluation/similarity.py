@@ -1,15 +1,13 @@
 """LPIPS of images and their truths, of installed weights."""
 
-from collections.abc import Callable
-
 import jax
 import numpy as np
 
 from experiment_jax.data import passes
+from experiment_jax.evaluation.extractor import Distance
 from experiment_jax.networks.pretrained import inputs
 from experiment_jax.networks.pretrained.lpips import from_package, lpips
 
-Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 SIDE, BATCH = 64, 100
 
 

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from experiment_jax.data.split import Split
 from experiment_jax.devices import cache
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation.extractors import Extractor
-from experiment_jax.evaluation.real_images import RealImages
+from experiment_jax.evaluation.extractor import Extractor
 from experiment_jax.files import replacing
 from experiment_jax.metrics import frechet, kid, neighbours
 from experiment_jax.runs.checkpoints import digest
@@ -116,41 +114,6 @@ class Space:
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, features)
         return features
-
-
-def space_of(
-    extractor: Extractor, count: int | None, real: RealImages, chosen: Split, given: frechet.Moments | None = None
-) -> Space:
-    """The space of a public network, in which `count` samples are compared with as many real images.
-
-    Args:
-        extractor: the network.
-        count: how many; None, or as many as there are samples: all samples, with all real images.
-        real: the real images.
-        chosen: those that samples are drawn for, `[N]`. The real images that are compared with are those of the same
-            samples, so that both sides have the same class shares.
-        given: see `Space`.
-
-    Raises:
-        UserError: more samples than there are, or fewer than the network has features.
-    """
-    if count is not None and count > len(chosen):
-        raise UserError(f"--extractor {extractor.name}:{count}: there are {len(chosen)} samples; name at most so many")
-    if count is None or count == len(chosen):
-        space = Space(extractor, real.compared.images, real.other.images if real.matched else None, given)
-    else:
-        index = spread(len(chosen), count)
-        like = chosen.take(index)
-        other = real.other.images[same_classes(like.labels, real.other.labels)] if real.matched else None
-        space = Space(extractor, np.asarray(like.images), other, given, index)
-    space.check(count or len(chosen))
-    return space
-
-
-def same_classes(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Sorted indices of as many of `others` of each class as `labels` has, the first ones."""
-    wanted = zip(*np.unique(labels, return_counts=True), strict=True)
-    return np.sort(np.concatenate([np.flatnonzero(others == label)[:count] for label, count in wanted]))
 
 
 def evenly(rows: np.ndarray, count: int) -> np.ndarray:

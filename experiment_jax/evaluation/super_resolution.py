@@ -21,8 +21,8 @@ import numpy as np
 from experiment_jax.data import passes
 from experiment_jax.data.split import Split
 from experiment_jax.drawing import pictures
-from experiment_jax.evaluation.reference import Reference
-from experiment_jax.evaluation.similarity import Distance
+from experiment_jax.evaluation.extractor import Distance
+from experiment_jax.evaluation.judge import Judge
 from experiment_jax.metrics import frechet, restoration
 from experiment_jax.networks.ssim import ssim
 from experiment_jax.runs.run import Run
@@ -53,13 +53,14 @@ def _similarity(images: jax.Array, truth: jax.Array) -> jax.Array:
 
 
 def measure_rivals(
-    run: Run, reference: Reference, real: Split, low: np.ndarray, lpips: Distance | None = None
+    run: Run, judge: Judge, moments: frechet.Moments, real: Split, low: np.ndarray, lpips: Distance | None = None
 ) -> dict[str, float]:
     """The metrics of the table above of the baselines and of reconstructions, which no seed changes.
 
     Args:
         run: the sampler that they are baselines of.
-        reference: whose judge's features distances are taken in.
+        judge: whose features distances are taken in.
+        moments: of its features of all real images.
         real: the true images.
         low: x of each, `[N, *low_shape]`.
         lpips: two sets of images uint8 -> distances `[N]`; None: it is not measured.
@@ -69,17 +70,17 @@ def measure_rivals(
         rivals["regression_"] = run.regress(low)
     results: dict[str, float] = {}
     for prefix, images in rivals.items():
-        own = reference.judge.encode(images)
-        found = _measure(run, reference, images, own, real.images, low, lpips)
+        own = judge.encode(images)
+        found = _measure(run, judge, images, own, real.images, low, lpips)
         if prefix != "recon_":  # that is measured for every run, as fd_recon
-            found["fd_gen"] = frechet.frechet_distance(frechet.moments([own]), reference.space.moments)
+            found["fd_gen"] = frechet.frechet_distance(frechet.moments([own]), moments)
         results |= {f"{prefix}{name}": value for name, value in found.items()}
     return results
 
 
 def measure_samples(
     run: Run,
-    reference: Reference,
+    judge: Judge,
     real: Split,
     low: np.ndarray,
     samples: np.ndarray,
@@ -90,8 +91,8 @@ def measure_samples(
 
     `seed` is of the further samples of the first images.
     """
-    own = reference.judge.encode(samples)
-    results = _measure(run, reference, samples, own, real.images, low, lpips)
+    own = judge.encode(samples)
+    results = _measure(run, judge, samples, own, real.images, low, lpips)
     few, true = low[:CASES], real.images[:CASES].astype(np.float64)
     draws = np.stack([run.sample(few, seed + 1 + number).images for number in range(ENSEMBLE)])
     results["spread_skill"] = restoration.spread_skill(draws, true)
@@ -101,7 +102,7 @@ def measure_samples(
 
 def _measure(
     run: Run,
-    reference: Reference,
+    judge: Judge,
     images: np.ndarray,
     features: np.ndarray,
     truth: np.ndarray,
@@ -111,7 +112,7 @@ def _measure(
     """psnr, ssim, lr_consistency, perceptual and lpips of uint8 images that were found from `low`, and their judge's
     `features`."""
     found = pixel_metrics(run, images, truth, low)
-    found["perceptual"] = float(np.mean(np.linalg.norm(features - reference.judge.encode(truth), axis=1)))
+    found["perceptual"] = float(np.mean(np.linalg.norm(features - judge.encode(truth), axis=1)))
     if lpips is not None:
         found["lpips"] = float(np.mean(lpips(images, truth)))
     return found

@@ -19,6 +19,7 @@ from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import evaluate as evaluation
 from experiment_jax.evaluation import judges
+from experiment_jax.evaluation.judge import digests
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.files import write_text
 from experiment_jax.metrics import noise
@@ -156,7 +157,7 @@ def _fits(metrics: Mapping[str, Any], config: ConfigDict, plan: Plan) -> bool:
     if plan.with_lpips and "extractor_lpips" not in metrics:
         return False
     expected = {"protocol": plan.protocol_of(config), **plan.marks()}
-    expected |= judges.digests(judges.of_run(config, train, plan.judge))
+    expected |= digests(judges.of_run(config, train, plan.judge))
     witnessed = {key for key in metrics if key.startswith("witness_")}
     return witnessed <= expected.keys() and all(metrics.get(key) == value for key, value in expected.items())
 

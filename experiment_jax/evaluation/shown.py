@@ -1,0 +1,47 @@
+"""What an evaluation shows a person: a picture, and a few lines."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiment_jax.drawing import pictures
+from experiment_jax.method.stage import Samples
+from experiment_jax.runs.run import Run
+
+COLUMNS = 10  # of the picture
+
+
+def picture(run: Run, held_out: np.ndarray, samples: Samples | None, labels: np.ndarray) -> np.ndarray:
+    """Samples, one row a class; below a rule, reconstructions under their originals, uint8 images held out."""
+    originals = held_out[: 2 * COLUMNS]
+    pairs = pictures.alternate(originals, run.decode(run.encode(originals)), COLUMNS)
+    if samples is None:
+        return pictures.grid(pairs)
+    classes = np.unique(labels)[:10]
+    rows = [samples.images[np.resize(np.flatnonzero(labels == c), COLUMNS)] for c in classes]
+    return pictures.stack(pictures.grid(np.stack(rows)), pictures.grid(pairs))
+
+
+def summary(run: Run, results: Mapping[str, Any]) -> str:
+    """The metrics as a few lines for a person; what was not measured has no place in them."""
+    split = results["protocol"].partition("_")[0]
+    rows = {
+        "accuracy by the judge": {
+            "samples": "accuracy_gen",
+            "reconstructions": "accuracy_recon",
+            "real": "accuracy_real",
+        },
+        f"Fréchet distance to {split}": {"samples": "fd_gen", "reconstructions": "fd_recon", "real": "fd_floor"},
+        f"W₁ of latents to {split}": {"samples": "w1_latent", "real": "w1_latent_floor"},
+        "spread (1 is honest)": {"samples": "spread"},
+        "PSNR in dB": {"samples": "psnr", "bicubic": "bicubic_psnr", "regression": "regression_psnr"},
+        "spread over error (1 is honest)": {"samples": "spread_skill"},
+        "passed its own tests": {"samples": "accepted", "candidates": "acceptance_rate"},
+        "images a second": {"samples": "images_per_second"},
+    }
+    lines = [f"{results['method']} on {results['dataset']}, step {results['step']}"]
+    for title, keys in rows.items():
+        found = [f"{name} {results[key]:,.3f}" for name, key in keys.items() if key in results]
+        lines += [f"  {title:26}{'   '.join(found)}"] if found else []
+    return "\n".join([*lines, f"  {'picture':26}{run.workdir / 'eval' / str(run.step) / 'samples.png'}"])
