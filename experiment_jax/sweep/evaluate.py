@@ -4,7 +4,6 @@
 interrupted ends with the same table as one that was not.
 """
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -17,18 +16,17 @@ from ml_collections import ConfigDict
 
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
+from experiment_jax.evaluation import comparable, judges, kept
 from experiment_jax.evaluation import evaluate as evaluation
-from experiment_jax.evaluation import judges
-from experiment_jax.evaluation import protocol as protocols
+from experiment_jax.evaluation.table import Row, metrics_of, numbers, to_csv
 from experiment_jax.files import write_text
-from experiment_jax.runs import checkpoints, directory
-from experiment_jax.runs.run import Run, load_run
+from experiment_jax.metrics.directions import DIRECTED, badness, directed
+from experiment_jax.runs import directory
 from experiment_jax.sweep import page
 from experiment_jax.sweep.members import Member, Sweep, read
-from experiment_jax.sweep.table import DIRECTED, Row, badness, directed, metrics_of, to_csv
 
 log = logging.getLogger(__name__)
-TIMES = ("seconds", "cas_seconds", "images_per_second", "latents_per_second")
+Numbers = tuple[Mapping[str, float], Mapping[str, float]]  # values and standard errors
 
 
 def evaluate(
@@ -37,16 +35,16 @@ def evaluate(
     *,
     protocol: str | None = None,
     num_samples: int | None = None,
-    with_cas: bool = False,
+    **options: Any,
 ) -> dict[str, Any]:
     """Evaluates what is not yet evaluated like this, writes sweep.csv, sweep.html and sweep.png.
 
     Args:
         workdir: the sweep's directory.
         by: the metric that says which member is best; of several the first, and all are plotted, which needs no best.
-        protocol: see `experiment_jax.evaluate`, as for the rest.
+        protocol: see `experiment_jax.evaluate`.
         num_samples: N, in place of the protocol's.
-        with_cas: train a classifier on each member's samples too.
+        options: further ones of `experiment_jax.evaluate`, such as `with_cas`.
 
     Returns:
         The best member: `name`, `workdir`, `by`, `runs`, what the sweep sets in it, and its metrics.
@@ -61,7 +59,7 @@ def evaluate(
         raise UserError(f"--by {by}: has no value that is best; choose one of {', '.join(sorted(DIRECTED))}")
     found = read(workdir)
     _check_comparable(found, protocol, num_samples)
-    options = dict(protocol=protocol, num_samples=num_samples, with_cas=with_cas)
+    options = dict(protocol=protocol, num_samples=num_samples, **options)
     groups: dict[str, list[Member]] = {}
     for member in found.members:
         groups.setdefault(member.group, []).append(member)
@@ -73,7 +71,7 @@ def evaluate(
             raise UserError(f"--by {metric}: no member has that metric; choose one of {', '.join(choice)}")
     measured = [row for row in rows if by in row.metrics]
     best = min(measured, key=lambda row: badness(by, row.metrics[by]), default=None)
-    write_text(found.workdir / "sweep.csv", to_csv(rows))
+    write_text(found.workdir / "sweep.csv", to_csv(rows, known, with_runs=True))
     write_text(found.workdir / "sweep.html", page.page(found.spec, rows, metrics, best))
     if page.panels(rows, metrics):
         pictures.save(found.workdir / "sweep.png", page.all_plots(rows, metrics))
@@ -93,7 +91,7 @@ def _row(found: Sweep, name: str, members: Sequence[Member], options: Mapping[st
         except UserError as error:
             problems.append(f"{member.name}: {error}" if len(members) > 1 else str(error))
             continue
-        measured.append(metrics)
+        measured.append(numbers(metrics))
         picture = drawn if picture is None else picture
         jax.clear_caches()
     settings = {key: value for key, value in members[0].overrides.items() if len(members) == 1 or key != "seed"}
@@ -101,18 +99,19 @@ def _row(found: Sweep, name: str, members: Sequence[Member], options: Mapping[st
     return Row(name, settings, found.directory(members[0]), means, errors, len(measured), problems, picture)
 
 
-def _over_runs(measured: Sequence[Mapping[str, float]]) -> tuple[Mapping[str, float], Mapping[str, float]]:
-    """Means over runs of what all of them have, and standard errors where there are two or more."""
+def _over_runs(measured: Sequence[Numbers]) -> Numbers:
+    """Means over runs of what all of them have, and standard errors where there are two or more; of one run its own."""
     if len(measured) < 2:
-        return (measured[0] if measured else {}), {}
-    names = [key for key in measured[0] if all(key in each for each in measured)]
-    values = {key: np.array([each[key] for each in measured], np.float64) for key in names}
-    errors = {key: float(np.std(v, ddof=1) / math.sqrt(len(measured))) for key, v in values.items()}
+        return measured[0] if measured else ({}, {})
+    found = [values for values, _ in measured]
+    names = [key for key in found[0] if all(key in each for each in found)]
+    values = {key: np.array([each[key] for each in found], np.float64) for key in names}
+    errors = {key: float(np.std(v, ddof=1) / math.sqrt(len(found))) for key, v in values.items()}
     return {key: float(np.mean(v)) for key, v in values.items()}, errors
 
 
-def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, float], np.ndarray]:
-    """The numbers of a member's evaluation and its picture row, made now where they are not there.
+def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, Any], np.ndarray]:
+    """The metrics of a member's evaluation and its picture row, made now where they are not there.
 
     Args:
         found: the sweep.
@@ -122,87 +121,32 @@ def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, flo
     Raises:
         UserError: the member failed, or is not finished.
     """
-    workdir = found.directory(member)
-    config, step = _finished(found, member)
-    folder = workdir / "eval" / str(step)
-    metrics, picture = folder / "metrics.json", folder / "row.png"
-    before = json.loads(metrics.read_text()) if metrics.is_file() else {}
-    fits = _fits(before, config, **options)
-    if not (fits and picture.is_file()):
-        log.info("evaluating %s", member.name)
-        run = load_run(workdir)
-        before = before if fits else evaluation.evaluate(run, **options)
-        pictures.save(picture, row_picture(run))
-    numbers = {key: value for key, value in before.items() if isinstance(value, int | float) and key not in TIMES}
-    return numbers, pictures.read(picture)
+    config = _finished(found, member)
+    digests = evaluation.judge_digests(config)
+    return kept.measured(found.directory(member), config, evaluation.evaluate, digests, **options)
 
 
-def _finished(found: Sweep, member: Member) -> tuple[ConfigDict, int]:
-    """The config in a member's own directory, by which it is evaluated, and the step that its last stage ended with.
+def _finished(found: Sweep, member: Member) -> ConfigDict:
+    """The config in a member's own directory, by which it is evaluated.
 
     Raises:
         UserError: the member failed, or is not finished.
     """
-    workdir, failure = found.directory(member), found.failure(member)
+    failure = found.failure(member)
     if failure.is_file():
         raise UserError(f"failed: {failure.read_text().strip()}")
-    record = checkpoints.finished_record(workdir, found.config(member).stages[-1])
-    if record is None:
-        raise UserError("not trained to the end yet")
-    return directory.read_config(workdir), record["step"]
-
-
-def _fits(
-    metrics: Mapping[str, Any], config: ConfigDict, *, protocol: str | None, num_samples: int | None, with_cas: bool
-) -> bool:
-    """Whether an evaluation's metrics are those that would be measured now: as many samples of the same split, the same
-    judge and witnesses, and `cas` where it is asked for and a run has it (one that heeds labels, as `accuracy_gen`)."""
-    if metrics.get("protocol") != _protocol(config, protocol, num_samples):
-        return False
-    if with_cas and "cas" not in metrics and "accuracy_gen" in metrics:
-        return False
-    by = {key: value for key, value in metrics.items() if key == "judge" or key.startswith("witness_")}
-    return by == evaluation.judge_digests(config)
-
-
-def _protocol(config: ConfigDict, protocol: str | None, num_samples: int | None) -> str:
-    """The protocol by which a member of that config is measured, as its metrics name it."""
-    split, count = protocols.parse(protocol or config.evaluation.protocol)
-    return protocols.name_of(split, num_samples or count)
+    kept.finished_step(found.directory(member), found.config(member))
+    return directory.read_config(found.directory(member))
 
 
 def _check_comparable(found: Sweep, protocol: str | None, num_samples: int | None) -> None:
     """Raises UserError where two members that can be measured would be by different judges or protocols."""
-    first: tuple[str, str, str, str] | None = None
+    entries = []
     for member in found.members:
         try:
-            config, _ = _finished(found, member)
-            recipe = directory.fingerprint(judges.config_for(config.judge, config.data))
+            config = _finished(found, member)
+            judges.config_for(config.judge, config.data)
         except UserError:
             continue  # its row will say so
-        own = member.name, recipe, config.judge, _protocol(config, protocol, num_samples)
-        first = first or own
-        numbers = f"--workdir {found.workdir}: the numbers of {first[0]} and {member.name} do not compare,"
-        if first[1] != own[1]:
-            raise UserError(
-                f"{numbers} their judges are {first[2]} and {own[2]}; evaluate each by itself, as in "
-                f"eval.py --workdir {found.directory(member)}"
-            )
-        if first[3] != own[3]:
-            raise UserError(f"{numbers} their protocols are {first[3]} and {own[3]}; type --protocol {first[3]}")
-
-
-def row_picture(run: Run) -> np.ndarray:
-    """One row of images of a run, drawn from the same keys as that of every other run of its seed.
-
-    Two samples of each of the first ten classes, or of each of the first ten low-resolution test images; of a run that
-    does not sample, reconstructions under their originals.
-    """
-    if run.model.sample is None:
-        originals = run.test.images[:20]
-        return pictures.grid(pictures.alternate(originals, run.decode(run.encode(originals)), 20))
-    if run.model.degrade is None:
-        condition = np.arange(min(run.dataset.num_classes, 10), dtype=np.int32)
-    else:
-        condition = run.observe(run.test.images[:10])
-    return pictures.grid(run.sample(np.repeat(condition, 2, axis=0)).images[None])
+        entries.append(comparable.Measured(member.name, found.directory(member), config))
+    comparable.check(f"--workdir {found.workdir}", entries, protocol, num_samples)
