@@ -1,7 +1,7 @@
 """Pages: one HTML file with everything in it, which works without a network and on a narrow screen.
 
     page(title, parts)          the frame: style, headings, the script that sorts
-    section, paragraph          what the parts are made of
+    section, paragraph, bullets what the parts are made of
     definitions                 names and what they mean or are
     table                       of cells, in a box that scrolls; sorted by the column whose button is pressed
     figure, gallery, strips     pictures: one, several in a flow, long rows that scroll together
@@ -12,6 +12,7 @@ Whatever is no `Markup` is text, and is escaped.
 import base64
 import html
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,9 +29,8 @@ caption { text-align: left; padding-bottom: .5rem; }
 caption span { display: block; position: sticky; left: 0; white-space: normal; width: min(46rem, calc(100vw - 3rem)); }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: baseline; }
 thead th { border-bottom-color: #888; }
-th:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
-tbody th { font-weight: 400; white-space: normal; overflow-wrap: anywhere; }
-tbody th { min-width: 7rem; max-width: min(20rem, 40vw); }
+th:first-child { text-align: left; position: sticky; left: 0; background: #fff; padding-left: 0; }
+tbody th { font-weight: 400; }
 thead button { all: unset; cursor: pointer; padding: .2rem 0; } thead button:hover { text-decoration: underline; }
 [aria-sort=ascending] button::after { content: " ▲"; } [aria-sort=descending] button::after { content: " ▼"; }
 .best, .chosen th:first-child { background: #e3f1e3; } .best { font-weight: 700; }
@@ -42,7 +42,13 @@ figure { margin: 0 0 1rem; } figcaption { overflow-wrap: anywhere; } figure img 
 .gallery { display: flex; flex-wrap: wrap; gap: 1rem; }
 .strips figure { width: max-content; } .strips img { max-width: none; display: block; image-rendering: pixelated; }
 .strips figcaption { position: sticky; left: 0; width: fit-content; max-width: min(60rem, calc(100vw - 3rem)); }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .6rem; } }
+ul { padding-left: 1.2rem; }
+@media (min-width: 40.01rem) { wbr { display: none; } }
+@media (max-width: 40rem) {
+  table { font-size: .9rem; }
+  tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 7rem; max-width: 40vw; }
+  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .6rem; }
+}
 """
 SCRIPT = """
 const order = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b;
@@ -117,6 +123,11 @@ def paragraph(*sentences: Any) -> Markup:
     return Markup(f"<p>{join(sentences, ' ')}</p>") if any(sentences) else Markup()
 
 
+def bullets(points: Sequence[Any]) -> Markup:
+    """A list of sentences; nothing where there is none."""
+    return Markup(f"<ul>{''.join(f'<li>{text(point)}</li>' for point in points)}</ul>") if points else Markup()
+
+
 def definitions(entries: Mapping[str, Any]) -> Markup:
     """Names, each with what it means or is."""
     return Markup(
@@ -140,7 +151,7 @@ def table(
 
     Args:
         head: the columns' names.
-        rows: of cells, as many each as there are columns; what is no `Cell` is the value of one.
+        rows: of cells, as many each as there are columns; what is no `Cell` is the value of one. First comes a name.
         caption: what the table is, above it.
         sorts: whether pressing a column's name sorts by it.
         chosen: the number of a row to mark.
@@ -148,9 +159,11 @@ def table(
     names = (f'<button type="button">{text(name)}</button>' if sorts else text(name) for name in head)
     lines = []
     for number, row in enumerate(rows):
-        first, *others = (each if isinstance(each, Cell) else Cell(each) for each in row)
+        name, *others = (each if isinstance(each, Cell) else Cell(each) for each in row)
         mark = ' class="chosen"' if number == chosen else ""
-        cells = _cell(first, "th", sorts) + "".join(_cell(each, "td", sorts) for each in others)
+        cells = _cell(Cell(name.value, _breakable(name.value)), "th", sorts) + "".join(
+            _cell(each, "td", sorts) for each in others
+        )
         lines.append(f"<tr{mark}>{cells}</tr>")
     head_line = "".join(f'<th scope="col">{name}</th>' for name in names)
     return _scrolling(
@@ -158,6 +171,11 @@ def table(
         f"<table><caption><span>{text(caption)}</span></caption>\n<thead><tr>{head_line}</tr></thead>\n"
         f"<tbody>\n{chr(10).join(lines)}\n</tbody></table>",
     )
+
+
+def _breakable(name: Any) -> Markup:
+    """A name that may be broken between its parts."""
+    return Markup(re.sub(r"([_./])", r"\1<wbr>", text(name)))
 
 
 def _cell(cell: Cell, tag: str, sorts: bool) -> str:

@@ -24,7 +24,7 @@ from experiment_jax.evaluation.contenders import Contender
 from experiment_jax.evaluation.files import read_images
 from experiment_jax.evaluation.table import Row, best_of, numbers
 from experiment_jax.files import replacing
-from experiment_jax.metrics.directions import OWN_LATENTS
+from experiment_jax.metrics.directions import OWN
 
 log = logging.getLogger(__name__)
 OF_RUNS = ("with_cas", "repeats")  # options that mean nothing for samples in files
@@ -72,7 +72,7 @@ def compare(
         jax.clear_caches()  # the next one compiles programs of its own
     metrics = {each.name: measured[each.name][0] for each in found}
     rows = [_row(each, *measured[each.name]) for each in found]
-    best = {key: names for key, names in best_of(rows).items() if key not in OWN_LATENTS}
+    best = {key: names for key, names in best_of(rows).items() if key not in OWN}
     comparison = Comparison(found, rows, metrics, best, asked)
     _write(out, compare_page.files(comparison))
     page = str(out / "compare.html")

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiment_jax.config.types import flat
+from experiment_jax.data.load import title as title_of_data
 from experiment_jax.drawing import pages
 from experiment_jax.drawing.pages import Cell, Markup
 from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation.contenders import Contender
 from experiment_jax.evaluation.table import ERROR, TIMES, Row, cell, metrics_of, titled, to_csv, to_markdown
-from experiment_jax.metrics.directions import MEANINGS, OWN_LATENTS, directed
+from experiment_jax.metrics.directions import MEANINGS, OWN, directed
 
 REPEAT = "--repeats 3"
 
@@ -23,7 +24,7 @@ class Comparison:
         contenders: what is compared.
         rows: of the table, one each.
         metrics: of each, by name, as they were measured.
-        best: see `best_of`; without distances in the runs' own latents, which do not compare.
+        best: see `best_of`; without what is measured against the runs' own latents, which does not compare.
         protocol: of all.
     """
 
@@ -70,7 +71,7 @@ def markdown(comparison: Comparison) -> str:
     """The main metrics as a table, and below it what was measured how."""
     same, rows = same_for_all(comparison), comparison.rows
     main = [key for key in columns(comparison) if directed(key) and key.startswith(tuple(MEANINGS))]
-    main = [key for key in main if key not in OWN_LATENTS]
+    main = [key for key in main if key not in OWN]
     settings = [] if "method" in same else ["method"]
     table = to_markdown(rows, settings, main, comparison.best)
     facts = [f"`{key}` {_value(value)}" for key, value in same.items() if key != "step"]
@@ -108,24 +109,25 @@ def _cautions(comparison: Comparison, runs: Sequence[Contender]) -> list[str]:
     held_out = {(each.config.seed, each.config.data.validation) for each in runs}
     if comparison.protocol.startswith("validation") and len(held_out) > 1:
         said.append("The runs held out different images of train, and each is measured against its own.")
-    if any(key in OWN_LATENTS for key in metrics_of(comparison.rows)):
-        said.append("w1_latent is in each run's own latents; none is marked as best.")
+    if own := [key for key in columns(comparison) if key in OWN]:
+        said.append(f"No best is marked of {_listed(own)}: each run is measured against what is its own.")
     return said
 
 
 def page(comparison: Comparison) -> str:
     """The page."""
-    names = [row.name for row in comparison.rows]
-    title = f"Comparison of {_listed(names)}" if len(names) <= 4 else f"Comparison of {len(names)}"
-    same = {key: _value(value) for key, value in same_for_all(comparison).items()}
+    same = same_for_all(comparison)
+    sets = sum(each.config is None for each in comparison.contenders)
+    counted = [(len(comparison.contenders) - sets, "run", "runs"), (sets, "set of samples", "sets of samples")]
+    whose = _listed([f"{count} {one if count == 1 else many}" for count, one, many in counted if count])
     return pages.page(
-        title,
+        f"Comparison of {whose}, {title_of_data(next(iter(comparison.metrics.values()))['dataset'])}",
         _table(comparison),
-        pages.paragraph(*notes(comparison)),
-        pages.section("The same for all", pages.definitions(same)),
+        pages.bullets(notes(comparison)),
         pages.section("Samples side by side", _pictures(comparison)),
-        pages.section("What differs in the configs", _configs(comparison.contenders)),
+        pages.section("The same for all", pages.definitions({key: _value(value) for key, value in same.items()})),
         pages.section("What the metrics mean", _meanings(comparison)),
+        pages.section("What differs in the configs", _configs(comparison.contenders)),
     )
 
 
@@ -144,7 +146,7 @@ def _table(comparison: Comparison) -> Markup:
         "Arrows point to where values are better. The best of a column is marked, and with ≈ what ties with it. "
         "A press on a column's name sorts by it."
     )
-    return pages.table(["", *settings, *map(titled, metrics)], lines, caption)
+    return pages.table(["name", *settings, *map(titled, metrics)], lines, caption)
 
 
 def _pictures(comparison: Comparison) -> Markup:
@@ -173,20 +175,27 @@ def _configs(contenders: Sequence[Contender]) -> Markup:
     if not differing:
         return pages.paragraph("Nothing.")
     lines = [
-        [key, *(Cell("", "—") if value is None else Cell("", pages.shortened(value[0])) for value in values)]
+        [key, *(Cell("", "—") if value is None else Cell("", pages.shortened(_value(value[0]))) for value in values)]
         for key, values in differing.items()
     ]
-    caption = "Settings with the same value in all runs are left out; — where a run has no such setting."
+    caption = (
+        "Equal settings are left out, and those of stages that one run alone has. A run without a setting has a —."
+    )
     return pages.table(["setting", *(each.name for each in runs)], lines, caption, sorts=False)
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[Any] | None]]:
-    """The dotted keys in which configs differ -> for each config (value,), or None where it has no such key."""
+    """The dotted keys in which configs differ -> for each config (value,), or None where it has no such key.
+
+    Configs without the section of a key do not count: that a stage is missing is told by `stages`.
+    """
     flats = [flat(config) for config in configs]
     found = {}
     for key in dict.fromkeys(key for each in flats for key in each):
+        section, dot, _ = key.partition(".")
         values = [(each[key],) if key in each else None for each in flats]
-        if any(value != values[0] for value in values):
+        having = [value for value, config in zip(values, configs, strict=True) if not dot or section in config]
+        if any(value != having[0] for value in having):
             found[key] = values
     return found
 
@@ -195,13 +204,14 @@ def _meanings(comparison: Comparison) -> Markup:
     """A sentence on each of the main metrics that there are, and where the rest is."""
     kinds = {directed(key) for key in columns(comparison)}
     entries = {titled(key): said for key, said in MEANINGS.items() if key in kinds}
-    more = (
-        "A name behind a metric, as in fd_gen_vgg16, says whose features or verdicts it is in. docs/metrics.md has all."
-    )
-    return pages.join([pages.definitions(entries), pages.paragraph(more)])
+    others = [key for key in columns(comparison) if key.startswith(f"{directed(key)}_")]
+    whose = f"The end of a name such as {others[0]} says whose features or verdicts it is in." if others else ""
+    return pages.join([pages.definitions(entries), pages.paragraph(whose, "docs/metrics.md explains every name.")])
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def find(paths: Sequence[str | Path]) -> list[Contender]:
     Raises:
         UserError: a path that is not there or is given twice, a folder of runs, or a run that is not finished.
     """
+    if not paths:
+        raise UserError("--compare: nothing is given; give runs' directories, and folders or .npz files of samples")
     paths = [Path(path) for path in paths]
     for place, count in collections.Counter(path.resolve() for path in paths).items():
         if count > 1:
@@ -46,7 +49,7 @@ def find(paths: Sequence[str | Path]) -> list[Contender]:
 
 def names(paths: Sequence[Path]) -> list[str]:
     """What each path is called: its last part, with as many folders before it as set it apart from the others."""
-    parts = [path.absolute().parts for path in paths]
+    parts = [Path(os.path.abspath(path)).parts for path in paths]
     lengths = [1] * len(paths)
     while True:
         found = ["/".join(part[-length:]) for part, length in zip(parts, lengths, strict=True)]

@@ -43,8 +43,8 @@ SAME = ("fd_gen_vs_recon", "fd_gen", "fd_recon", "kid_gen", "precision", "recall
 FAMILIES = {f"{metric}_": metric for metric in (*SAME, "accepted")}
 FAMILIES |= {"accuracy_mix_": "accuracy_mix_1.0", "fd_mix_": "fd_mix_1.0"}
 REAL = ("accuracy_mix_0.0", "fd_mix_0.0")  # of a family, but of real images
-# Distances between latents of the run's own: numbers of runs with other representations do not compare.
-OWN_LATENTS = ("w1_latent", "w1_latent_sliced", "bound_lipschitz", "bound_w1_latent", "bound_right")
+# Measured against latents or reconstructions of the run's own: runs with other representations do not compare.
+OWN = ("w1_latent", "w1_latent_sliced", "fd_gen_vs_recon", "bound_lipschitz", "bound_w1_latent", "bound_right")
 # The main metrics, in the order in which they are read.
 MEANINGS = {
     "fd_gen": "Fréchet distance of samples to real images, in the judge's features. Real images get fd_floor.",
@@ -63,7 +63,7 @@ MEANINGS = {
     "lr_consistency": "Distance of a sample's low resolution to the image that it was made from.",
     "spread_skill": "Spread of several samples of one image over their error. Below 1 they are too sure.",
     "fd_recon": "Fréchet distance of reconstructions: what the representation costs.",
-    "fd_gen_vs_recon": "Fréchet distance of samples to reconstructions: what the sampler costs.",
+    "fd_gen_vs_recon": "Fréchet distance of samples to the run's own reconstructions: what the sampler costs.",
     "w1_latent": "1-Wasserstein distance in the run's own latents: compares runs of one representation only.",
 }
 

@@ -11,8 +11,10 @@ from experiment_jax.drawing.pages import Cell
 from experiment_jax.evaluation.table import Row, best_of, cell, metrics_of, settings_of, shown, titled
 
 CURVES = 8  # more have no legend
-MARKED = "The best of a column is marked, and with ≈ what differs from it by less than twice the standard error. "
-SORTED = "A press on a column's name sorts by it."
+CAPTION = (
+    "Arrows point to where values are better. The best of a column is marked, and with ≈ what differs from it by less "
+    "than twice the standard error of their difference. A press on a column's name sorts by it."
+)
 
 
 def page(spec: str, rows: Sequence[Row], metrics: Sequence[str], best: Row | None) -> str:
@@ -51,7 +53,7 @@ def _table(rows: Sequence[Row], by: str, best: Row | None) -> pages.Markup:
         cells += [cell(row, key, winners) for key in others]
         lines.append([*cells, *([Cell("; ".join(row.problems), kind="problem")] if problems else [])])
     chosen = next((number for number, row in enumerate(rows) if row is best), None)
-    return pages.table(head, lines, MARKED + SORTED, chosen=chosen)
+    return pages.table(head, lines, CAPTION, chosen=chosen)
 
 
 def panels(rows: Sequence[Row], metrics: Sequence[str]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from PIL import Image
 from experiment_jax.drawing import pages
 from experiment_jax.drawing.pages import Cell
 
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "wbr"}
 
 
 class Reader(html.parser.HTMLParser):

@@ -14,8 +14,9 @@ from experiment_jax import load_run
 from experiment_jax.data.split import Split
 from experiment_jax.evaluation import contenders
 from experiment_jax.evaluation.compare import check_directory, compare
-from experiment_jax.evaluation.compare_page import differences
+from experiment_jax.evaluation.compare_page import Comparison, differences, files
 from experiment_jax.evaluation.evaluate import evaluate_images
+from experiment_jax.evaluation.table import Row, best_of, numbers
 
 TIMES = ("seconds", "images_per_second", "latents_per_second")
 
@@ -78,7 +79,7 @@ def test_the_page_stands_alone_and_says_what_it_shows(compared):
     page = Path(result["page"]).read_text()
     assert "http:" not in page and "https:" not in page
     assert page.count('src="data:image/png;base64,') == 3 == page.count("src=")
-    assert "<title>Comparison of one, two and real.npz</title>" in page
+    assert "<title>Comparison of 2 runs and 1 set of samples, digits</title>" in page
     assert "type --repeats 3" in page and "90 of its 100 images" in page and "the first two of each class" in page
     assert "fd_gen ↓" in page and "Fréchet distance of samples to real images" in page
     configs = page.split("What differs in the configs")[1].split("<h2>")[0]
@@ -199,6 +200,7 @@ def test_an_output_is_new_empty_or_a_comparison(tmp_path, refused):
 
 def test_names_are_the_last_part_and_as_many_before_as_tell_apart():
     paths = [Path(path) for path in ("/a/x/run", "/b/x/run", "/b/y/run", "/c/other", "/c/run.npz")]
+    assert contenders.names([Path("/a/b/../c/.")]) == ["c"]
     assert contenders.names(paths) == ["a/x/run", "b/x/run", "y/run", "other", "run.npz"]
 
 
@@ -211,11 +213,35 @@ def test_samples_are_chosen_by_chance_and_the_same_each_time():
     assert contenders.choose(split, 1000) is split
 
 
-def test_settings_that_are_equal_are_left_out():
-    one = {"a": {"b": 1, "c": (1, 2), "d": None}, "e": 0.5}
-    two = {"a": {"b": 2, "c": [1, 2]}, "e": 0.5, "f": None}
+def test_settings_that_are_equal_or_of_a_stage_that_one_has_alone_are_left_out():
+    one = {"a": {"b": 1, "c": (1, 2), "d": None}, "e": 0.5, "mine": {"x": 1}}
+    two = {"a": {"b": 2, "c": [1, 2]}, "e": 0.5, "f": None, "shared": {"y": 1, "z": 1}}
+    three = {"a": {"b": 2, "c": [1, 2], "d": None}, "e": 0.5, "f": None, "shared": {"y": 1, "z": 2}}
     assert differences([one, two]) == {"a.b": [(1,), (2,)], "a.d": [(None,), None], "f": [None, (None,)]}
+    assert differences([one, two, three])["shared.z"] == [None, (1,), (2,)]
+    assert not {"shared.y", "mine.x"} & differences([one, two, three]).keys()
     assert differences([one, one]) == {} == differences([])
+
+
+def samples(name, **own):
+    """(contender, row, metrics) of four samples."""
+    split = Split(np.zeros((4, 8, 8, 1), np.uint8), np.full(4, -1, np.int32))
+    measured = {"method": "images", "dataset": "digits", "protocol": "test_4", "judge": "abc", "fd_gen": 1.0} | own
+    values, errors = numbers(measured)
+    row = Row(name, {}, None, values, errors, 1, (), np.zeros((8, 8, 3), np.uint8))
+    return contenders.Contender(name, Path(name), None, split), row, measured
+
+
+def test_a_page_says_what_weakens_its_numbers_and_takes_names_for_text():
+    found = [samples("<i>a</i>|b", fd_rank_deficient=True, fd_gen_vgg16=2.0), samples("c", dataset="/elsewhere/digits")]
+    whole, rows, measured = zip(*found, strict=True)
+    metrics = dict(zip([row.name for row in rows], measured, strict=True))
+    made = files(Comparison(whole, rows, metrics, best_of(rows), "test_4"))
+    assert "<i>" not in made["compare.html"] and "&lt;i&gt;a&lt;/i&gt;|b" in made["compare.html"]
+    assert "| <i>a</i>\\|b | **1** | 2 |" in made["compare.md"]
+    for text in (made["compare.html"], made["compare.md"]):
+        assert "do not trust the Fréchet distances" in text and "--repeats" not in text
+    assert "such as fd_gen_vgg16" in made["compare.html"] and "configs" not in made["compare.html"]
 
 
 def test_the_second_run_has_another_seed_and_so_other_samples(compared):
