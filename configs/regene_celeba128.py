@@ -10,7 +10,6 @@ def get_config():
     config.data.paired = 30_000
     config.data.flips = True
     config.classifier = sections.classifier(steps=10_000, widths=(32, 64, 128, 256, 512), latent_size=1024)
-    config.vgg16 = sections.vgg16()
     config.decoder = sections.decoder(steps=100_000, widths=(32, 64, 128, 256, 512))
     config.hull = sections.hull()
     config.acceptance = sections.acceptance()

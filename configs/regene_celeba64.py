@@ -16,7 +16,6 @@ def get_config():
     config.data.paired = 30_000
     config.data.flips = True
     config.classifier = sections.classifier(steps=10_000, widths=(64, 128, 256, 512), latent_size=512)
-    config.vgg16 = sections.vgg16()
     config.decoder = sections.decoder(steps=100_000, widths=(64, 128, 256, 512), view="celeb_a")
     config.hull = sections.hull()
     config.acceptance = sections.acceptance()

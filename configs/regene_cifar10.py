@@ -11,7 +11,6 @@ def get_config():
     config.judge = "configs/judge_cifar10.py"
     config.data.flips = True
     config.classifier = sections.classifier(steps=20_000, widths=(64, 128, 256, 512), latent_size=2048)
-    config.vgg16 = sections.vgg16()
     config.decoder = sections.decoder(steps=60_000, widths=(64, 128, 256))
     config.hull = sections.hull()
     config.acceptance = sections.acceptance()

@@ -10,7 +10,6 @@ def get_config():
     config.data.flips = True
     config.evaluation.protocol = "test_2k"
     config.classifier = sections.classifier(steps=4000, widths=(32, 64, 128, 256), latent_size=256)
-    config.vgg16 = sections.vgg16()
     config.decoder = sections.decoder(steps=30_000, widths=(32, 64, 128, 256))
     config.hull = sections.hull()
     config.acceptance = sections.acceptance()

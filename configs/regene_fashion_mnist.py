@@ -22,7 +22,9 @@ def get_config():
 
 
 NEIGHBOURS = {"hull.partners": "neighbours"}
-UNTESTED = {"stages": ("classifier", "decoder", "hull")}  # every combination, whatever the classifier thinks of it
+UNTESTED = {
+    "stages": ("classifier", "perceptual", "decoder", "hull")
+}  # every combination, whatever the classifier thinks of it
 VARIANTS = {
     "n3": {"hull.n": 3},
     "n5": {"hull.n": 5},

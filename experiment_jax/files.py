@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and the files that come with the packages."""
 
 import contextlib
 import os
@@ -22,3 +22,10 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text)
+
+
+def shipped(name: str) -> Path:
+    """The folder `configs` or `judges`: in an installed wheel within this package, in a checkout beside it."""
+    here = Path(__file__).resolve().parent
+    installed = here / "shipped" / name
+    return installed if installed.is_dir() else here.parent / name

@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiment_jax.config.sections import optimiser, optional, stage
+from experiment_jax.config.sections import perceptual as perceptual  # recipes name all of LSDM's sections here
 from lsdm_jax.kinds import KINDS
 from lsdm_jax.matchers import MATCHERS
 
@@ -72,19 +73,6 @@ CROSSINGS = {
     for kind, of_kind in REPRESENTATIONS.items()
     for sampler, of_sampler in SAMPLERS.items()
 }
-
-
-def perceptual(**own: Any) -> ConfigDict:
-    """The stage whose features the perceptual loss uses; see `experiment_jax.networks.self_supervised`."""
-    settings = dict(
-        view="all",
-        batch_size=128,
-        steps=1000,
-        optimiser=dict(learning_rate=2e-3),
-        widths=(32, 64),
-        compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
-    )
-    return stage("experiment_jax.networks.self_supervised:stage", **settings | own)
 
 
 def representation(**own: Any) -> ConfigDict:

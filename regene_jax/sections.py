@@ -22,13 +22,16 @@ FIGURES = tuple(
     f"regene_jax.figures:{name}" for name in ("accuracies", "combinations", "closest", "mixing", "latent_spaces")
 )
 
-# Perceptual features of VGG-16 in place of the classifier's own; needs --config.vgg16.weights=PATH.
-VGG16 = {"stages": ("classifier", "vgg16", "decoder", "hull", "acceptance")}
+# Perceptual features of VGG-16 in place of the classifier's own.
+VGG16 = {"perceptual.kind": "vgg16"}
 
 
 def experiment(dataset: str) -> ConfigDict:
-    """The part of a config that all of ReGene's recipes share; the recipe adds the four sections and the judge."""
-    config = sections.experiment("regene", dataset, stages=("classifier", "decoder", "hull", "acceptance"))
+    """The part of a config that all of ReGene's recipes share; the recipe adds the other sections and the judge."""
+    config = sections.experiment(
+        "regene", dataset, stages=("classifier", "perceptual", "decoder", "hull", "acceptance")
+    )
+    config.perceptual = sections.perceptual(kind="classifier")
     config.data.validation = 2000  # the thresholds of `acceptance` are measured on them
     config.evaluation.figures = FIGURES
     config.evaluation.autoencoder = ""  # a run whose latents figure 3 compares with the classifier's
@@ -50,12 +53,6 @@ def classifier(**own: Any) -> ConfigDict:
         compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
     )
     return stage("regene_jax.classifier:stage", **settings | own)
-
-
-def vgg16(**own: Any) -> ConfigDict:
-    """Perceptual features from a file; see `regene_jax.vgg16`. Nothing is trained."""
-    settings = dict(view="all", batch_size=500, steps=0, weights="")
-    return stage("regene_jax.vgg16:stage", **settings | own)
 
 
 def decoder(**own: Any) -> ConfigDict:

@@ -1,6 +1,6 @@
 """Before jax is imported: eight fake CPU devices, quick compilation of slower programs, caches of the session's own.
 
-The judge and compiled programs are cached in a temporary folder, so that no test reads or writes the user's cache, and
+Judges that are trained and compiled programs are cached in a temporary folder, so that no test reads or writes the user's cache, and
 a program that several tests or processes need is compiled once.
 """
 
@@ -33,8 +33,7 @@ DATA = PROJECT / "tests" / "data"
 
 TINY = {
     "data.validation": 20,
-    "evaluation.protocol": "test_40",
-    "judge": "configs/judge_digits.py:smoke",
+    "evaluation.protocol": "test_70",
     "representation.steps": 4,
     "representation.batch_size": 16,
     "representation.widths": (4,),

@@ -49,13 +49,10 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def evaluated(smoke, tmp_path_factory):
-    """(directory, standard output) of `eval.py` on a copy of the smoke run, judged by a judge trained for two steps."""
+    """(directory, standard output) of `eval.py` on a copy of the smoke run."""
     workdir = tmp_path_factory.mktemp("evaluated") / "run"
     shutil.copytree(smoke, workdir)
-    path = workdir / "config.json"
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps({**config, "judge": "configs/judge_digits.py:smoke"}))
-    done = python("eval.py", "--workdir", workdir, "--num_samples", 60, "--save_samples", 23)
+    done = python("eval.py", "--workdir", workdir, "--num_samples", 70, "--save_samples", 23)
     assert done.returncode == 0, done.stderr
     return workdir, done.stdout
 
@@ -66,7 +63,7 @@ def test_the_last_line_is_the_metrics_flat_and_they_are_written(evaluated):
     assert metrics.keys() >= KEYS
     assert not any(isinstance(value, dict | list) for value in metrics.values())
     assert (metrics["method"], metrics["dataset"], metrics["step"]) == ("lsdm", "digits", 2)
-    assert metrics["num_samples"] == 60 and metrics["nfe"] == 1
+    assert metrics["num_samples"] == 70 and metrics["nfe"] == 1
     assert not {"psnr", "cas"} & metrics.keys()  # what does not apply is absent
     assert all(np.isfinite(value) for value in metrics.values() if isinstance(value, float))
     assert json.loads((workdir / "eval" / "2" / "metrics.json").read_text()) == metrics
@@ -359,14 +356,29 @@ FLAGS = {  # every flag of eval.py, with a value that it takes
     "workdir": ["{run}"], "step": ["0"], "num_samples": ["7"], "protocol": ["test_40"], "cas": [],
     "figures": ["a:b"], "bound": [], "save_samples": ["7"], "sweep": [], "by": ["fd_gen"],
     "input": ["low.png"], "output": ["high.png"], "images": ["x.npz"], "config": [DIGITS],
+    "repeats": ["3"], "judge": ["judges/digits"], "extractor": ["vgg16"], "inception_weights": ["x.pth"],
+    "reference": ["x.npz"], "lpips": [], "save_judge": ["x"], "save_reference": ["x.npz"],
 }  # fmt: skip
+NETWORKS = ["extractor", "inception_weights", "judge"]
+MEASURED = ["num_samples", "protocol", "cas", "repeats", "lpips", "reference", *NETWORKS]
 TAKEN = {  # by what a person asks for: the flags that ask for it, and those that may stand beside them
-    "run": (["workdir"], ["step", "num_samples", "protocol", "cas", "figures", "bound", "save_samples"]),
-    "sweep": (["workdir", "sweep"], ["by", "num_samples", "protocol", "cas"]),
-    "images": (["images", "config"], ["protocol"]),
+    "run": (["workdir"], ["step", *MEASURED, "figures", "bound", "save_samples"]),
+    "sweep": (["workdir", "sweep"], ["by", *MEASURED]),
+    "images": (["images", "config"], ["protocol", "reference", *NETWORKS]),
+    "judge": (["save_judge", "workdir", "config"], []),
+    "reference": (["save_reference", "config"], ["protocol", *NETWORKS]),
     "enlarge": (["workdir", "input", "output"], ["step"]),
 }
-ASKING = {"sweep", "by", "input", "output", "images", "config"}  # beside a run these ask for something else
+ASKING = {
+    "sweep",
+    "by",
+    "input",
+    "output",
+    "images",
+    "config",
+    "save_judge",
+    "save_reference",
+}  # beside a run these ask for something else
 
 
 @pytest.mark.parametrize("mode", TAKEN)

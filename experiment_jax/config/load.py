@@ -2,6 +2,7 @@
 
 A config file defines `get_config()` and, where it has any, `VARIANTS`: named dictionaries of overrides, such as
 `{"smoke": {"matching.steps": 2}}`. `configs/NAME.py:smoke` takes one of them; overrides on the command line come last.
+The shipped recipes are found from any directory, also as `NAME:smoke`.
 It may also define `sweep()`, the members of a sweep: see `experiment_jax.sweep.members`.
 """
 
@@ -18,16 +19,16 @@ from ml_collections import ConfigDict
 from experiment_jax.config import durations
 from experiment_jax.config.types import flat, optional_settings
 from experiment_jax.errors import UserError
+from experiment_jax.files import shipped
 
 OVERRIDE = "--config."  # of the command line
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
-    """Reads `PATH.py[:VARIANT]`, applies overrides, locks.
+    """Reads `PATH.py[:VARIANT]` or `NAME[:VARIANT]`, applies overrides, locks.
 
     Args:
-        spec: a config file, and one of its variants after a colon.
+        spec: a config file or the name of a shipped recipe, and one of its variants after a colon.
         overrides: dotted key -> value; a string is read as the type of the setting that it replaces.
 
     Raises:
@@ -80,10 +81,12 @@ def sweep(spec: str) -> list[Any]:
 def _run(spec: str) -> tuple[str, str, dict[str, Any]]:
     """The path and the variant that `PATH.py[:VARIANT]` names, and what the file defines."""
     path, _, variant = str(spec).partition(":")
-    file = next((p for p in (Path(path), PROJECT / path) if p.is_file()), None)
+    recipe = shipped("configs") / Path(path).with_suffix(".py").name
+    is_name = Path(path).parent in (Path(), Path("configs"))
+    file = Path(path) if Path(path).is_file() else recipe if is_name and recipe.is_file() else None
     if file is None:
-        known = ", ".join(sorted(f"configs/{p.name}" for p in (PROJECT / "configs").glob("*.py")))
-        raise UserError(f"--config {spec}: there is no file {path}; choose one of {known}")
+        known = ", ".join(sorted(p.stem for p in shipped("configs").glob("*.py")))
+        raise UserError(f"--config {spec}: there is no file {path}; give one, or one of {known}")
     module = runpy.run_path(str(file))
     if "get_config" not in module:
         raise UserError(f"--config {spec}: {path} defines no get_config()")

@@ -74,6 +74,21 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
     return section
 
 
+def perceptual(**own: Any) -> ConfigDict:
+    """The stage whose features the perceptual loss compares; see `experiment_jax.networks.perceptual`."""
+    settings = dict(
+        kind="rotations",  # or vgg16: ImageNet's, from an installed package; or classifier: those of the run's own
+        view="all",
+        batch_size=128,
+        steps=1000,  # of rotations; the others are not trained
+        optimiser=dict(learning_rate=2e-3),
+        widths=(32, 64),  # channels of each level, of rotations
+        compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
+        weights="",  # of vgg16: a file of torchvision's weights in place of the package's
+    )
+    return stage("experiment_jax.networks.perceptual:stage", **settings | own)
+
+
 def optimiser(**own: Any) -> ConfigDict:
     """An optimiser's section, every setting typed: a stage's `optimiser`, or one of several that a stage trains with.
 

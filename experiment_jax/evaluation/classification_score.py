@@ -13,18 +13,18 @@ from experiment_jax.runs.run import load_run
 
 
 def classification_accuracy_score(
-    judge: str, class_names: tuple[str, ...], samples: Split, test: Split, train: Callable[..., Any]
+    recipe: str, class_names: tuple[str, ...], samples: Split, test: Split, train: Callable[..., Any]
 ) -> float:
     """The share of real test images that a classifier trained on the samples alone gets right.
 
     Args:
-        judge: the judge's config, of any variant; the variant `cas` of the file is the recipe of the classifier.
+        recipe: the judge's config, of any variant; the variant `cas` of the file is the recipe of the classifier.
         class_names: in the order of the labels.
         samples: with what they were asked to be.
         test: the real images.
         train: `experiment_jax.train`.
     """
-    config = configs.load(f"{judge.partition(':')[0]}:cas")
+    config = configs.load(f"{recipe.partition(':')[0]}:cas")
     with tempfile.TemporaryDirectory() as folder:
         dataset = Dataset("samples", class_names, samples, samples.take(np.arange(0)))
         train(config, folder, jax.devices()[:1], dataset)  # as the judge is

@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import judges
-from experiment_jax.evaluation import protocol as protocols
-from experiment_jax.runs import directory
+from experiment_jax.evaluation.plan import Plan
+from experiment_jax.training.train import train
 
 IMAGES = ("crop", "size", "label")  # settings of the data that say what an image and a class is
 
@@ -29,14 +29,13 @@ class Measured(NamedTuple):
     config: ConfigDict
 
 
-def check(flag: str, entries: Sequence[Measured], protocol: str | None, num_samples: int | None) -> None:
+def check(flag: str, entries: Sequence[Measured], plan: Plan) -> None:
     """Refuses entries whose numbers would not compare with those of the first.
 
     Args:
         flag: what the person typed, in front of the message.
         entries: what is measured.
-        protocol: in place of the configs'.
-        num_samples: in place of the protocols' number.
+        plan: how it is measured.
 
     Raises:
         UserError: two differ in data set, crop, size, label, judge or protocol; or a config names no judge.
@@ -48,22 +47,22 @@ def check(flag: str, entries: Sequence[Measured], protocol: str | None, num_samp
         for key, one, two in zip(("name", *IMAGES), _data(first), _data(entry), strict=True):
             if one != two:
                 raise UserError(f"{numbers} their data.{key} are {one} and {two}; {alone}")
-        if _judge(first) != _judge(entry):
+        if judge_of(first.config, plan) != judge_of(entry.config, plan):
             raise UserError(f"{numbers} their judges are {first.config.judge} and {entry.config.judge}; {alone}")
-        one, two = (protocols.asked(each.config, protocol, num_samples) for each in (first, entry))
+        one, two = (plan.protocol_of(each.config) for each in (first, entry))
         if one != two:
             raise UserError(f"{numbers} their protocols are {one} and {two}; type --protocol {one}")
+
+
+def judge_of(config: ConfigDict, plan: Plan) -> str:
+    """The digest of the judge that measures by a config; one that is not there yet is trained now.
+
+    Raises:
+        UserError: no judge is named, or one of other images.
+    """
+    return judges.find(plan.judge or config.judge, config.data, train).digest
 
 
 def _data(entry: Measured) -> list[object]:
     data = entry.config.data
     return [title_of_data(data.name), *(data[key] for key in IMAGES)]
-
-
-def _judge(entry: Measured) -> str:
-    """What tells an entry's judge from others.
-
-    Raises:
-        UserError: no judge is named, or one of other images.
-    """
-    return directory.fingerprint(judges.config_for(entry.config.judge, entry.config.data))

@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.data import load
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import comparable, compare_page, contenders, kept, sample_row
 from experiment_jax.evaluation import evaluate as evaluation
-from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation.compare_page import Comparison
 from experiment_jax.evaluation.contenders import Contender
 from experiment_jax.evaluation.files import read_images
+from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.table import Row, best_of, numbers
 from experiment_jax.files import replacing
 from experiment_jax.metrics.directions import OWN
 
 log = logging.getLogger(__name__)
-OF_RUNS = ("with_cas", "repeats")  # options that mean nothing for samples in files
 ABOUT = ("method", "protocol", "judge")
 
 
@@ -36,8 +36,6 @@ def compare(
     out: str | Path = "compare",
     *,
     config: ConfigDict | None = None,
-    protocol: str | None = None,
-    num_samples: int | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Measures what is not measured like this yet, and writes compare.html, compare.csv and compare.md.
@@ -48,9 +46,8 @@ def compare(
         paths: runs' directories; samples as folders or .npz, of which as many are taken as the protocol asks for.
         out: the directory to write to; new, empty, or of a comparison, which is replaced.
         config: whose data set and judge count; None: those of the runs, which must be the same.
-        protocol: see `experiment_jax.evaluate`; None: the configs', which must be the same.
-        num_samples: N, in place of the protocol's.
-        options: further ones of `experiment_jax.evaluate`, such as `with_cas`.
+        options: what is measured, and how; see `evaluation.plan.Plan`. Protocol and judge, where none is given, are
+            those of the configs, which must be the same.
 
     Returns:
         `page`, `protocol`, `judge`, `best` (the names of the best and of those that tie with it, by metric) and `runs`
@@ -64,15 +61,16 @@ def compare(
     out = Path(out)
     check_directory(out)
     found = [_read(each) for each in contenders.find(paths)]
-    terms, asked = _terms(found, config, protocol, num_samples)
-    wanted = dict(protocol=protocol, num_samples=num_samples, **options)
+    plan = Plan(**options)
+    terms = _terms(found, config, plan)
     measured = {}
     for each in sorted(found, key=lambda each: each.config is not None):  # samples first: quick to refuse
-        measured[each.name] = _samples(each, terms, asked, options) if each.config is None else _run(each, wanted)
+        measured[each.name] = _samples(each, terms, plan) if each.config is None else _run(each, plan)
         jax.clear_caches()  # the next one compiles programs of its own
     metrics = {each.name: measured[each.name][0] for each in found}
     rows = [_row(each, *measured[each.name]) for each in found]
     best = {key: names for key, names in best_of(rows).items() if key not in OWN}
+    asked = plan.protocol_of(terms)
     comparison = Comparison(found, rows, metrics, best, asked)
     _write(out, compare_page.files(comparison))
     page = str(out / "compare.html")
@@ -96,16 +94,13 @@ def _read(contender: Contender) -> Contender:
     return dataclasses.replace(contender, samples=None if contender.config else read_images(contender.path))
 
 
-def _terms(
-    found: Sequence[Contender], config: ConfigDict | None, protocol: str | None, num_samples: int | None
-) -> tuple[ConfigDict, str]:
-    """The config whose data set and judge count for all, and the protocol, as metrics name it.
+def _terms(found: Sequence[Contender], config: ConfigDict | None, plan: Plan) -> ConfigDict:
+    """The config whose data set, judge and protocol count for all.
 
     Args:
         found: all that is compared.
         config: given for samples; None: that of the first run.
-        protocol: in place of the configs'.
-        num_samples: in place of the protocol's number.
+        plan: what is measured.
 
     Raises:
         UserError: there is no config, two do not compare, or there are fewer samples than the protocol asks for.
@@ -117,38 +112,36 @@ def _terms(
         raise UserError(
             f"--compare {found[0].path}: samples do not say their data set; type --config configs/NAME.py too"
         )
-    comparable.check("--compare", entries, protocol, num_samples)
-    asked = protocols.asked(entries[0].config, protocol, num_samples)
+    comparable.check("--compare", entries, plan)
+    terms = entries[0].config
     sets = [each for each in found if each.samples is not None]
-    fewest = min(sets, key=lambda each: len(each.samples.images), default=None)
-    if fewest is not None and (count := len(fewest.samples.images)) < protocols.parse(asked)[1]:
+    fewest = min(sets, key=lambda each: len(each.samples), default=None)
+    if fewest is not None and (count := len(fewest.samples)) < plan.split_and_count(terms)[1]:
+        asked = plan.protocol_of(terms)
         raise UserError(f"--compare {fewest.path}: has {count} images, fewer than {asked}; type --num_samples {count}")
-    return entries[0].config, asked
+    return terms
 
 
-def _run(contender: Contender, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+def _run(contender: Contender, plan: Plan) -> tuple[Mapping[str, Any], np.ndarray]:
     """Metrics and row of images of a run."""
-    digests = evaluation.judge_digests(contender.config)
-    return kept.measured(contender.path, contender.config, evaluation.evaluate, digests, **wanted)
+    return kept.measured(contender.path, contender.config, plan, evaluation.evaluate)
 
 
-def _samples(
-    contender: Contender, config: ConfigDict, asked: str, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], Any]:
-    """Metrics and row of images of samples in files."""
+def _samples(contender: Contender, config: ConfigDict, plan: Plan) -> tuple[Mapping[str, Any], np.ndarray]:
+    """Metrics and row of images of samples in files, which are drawn once and train nothing."""
     classes = len(load.read(config.data, "test")[1])
-    samples = contenders.choose(contender.samples, protocols.parse(asked)[1])
+    samples = contenders.choose(contender.samples, plan.split_and_count(config)[1])
     labels = samples.labels if (samples.labels >= 0).all() else None
-    options = {key: value for key, value in options.items() if key not in OF_RUNS}
+    options = dataclasses.asdict(dataclasses.replace(plan, repeats=1, with_cas=False))
     log.info("evaluating %s", contender.path)
     try:
-        metrics = evaluation.evaluate_images(config, samples.images, labels, asked, **options)
+        metrics = evaluation.evaluate_images(config, samples.images, labels, **options)
     except UserError as error:
         raise UserError(f"--compare {contender.path}: {error}") from None
     return metrics, sample_row.of_images(contender.samples, classes)
 
 
-def _row(contender: Contender, metrics: Mapping[str, Any], picture: Any) -> Row:
+def _row(contender: Contender, metrics: Mapping[str, Any], picture: np.ndarray) -> Row:
     values, errors = numbers(metrics)
     about = {key: metrics[key] for key in ABOUT if key in metrics}
     return Row(contender.name, about, contender.path, values, errors, 1, (), picture)

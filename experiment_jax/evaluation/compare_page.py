@@ -10,8 +10,9 @@ from experiment_jax.drawing import pages
 from experiment_jax.drawing.pages import Cell, Markup
 from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation.contenders import Contender
-from experiment_jax.evaluation.table import ERROR, TIMES, Row, cell, metrics_of, titled, to_csv, to_markdown
+from experiment_jax.evaluation.table import TIMES, Row, cell, metrics_of, titled, to_csv, to_markdown
 from experiment_jax.metrics.directions import MEANINGS, OWN, directed
+from experiment_jax.metrics.noise import ERROR
 
 REPEAT = "--repeats 3"
 
@@ -104,8 +105,6 @@ def _cautions(comparison: Comparison, runs: Sequence[Contender]) -> list[str]:
         for each in comparison.contenders
         if each.samples is not None and len(each.samples) > count
     ]
-    if any("fd_rank_deficient" in each for each in comparison.metrics.values()):
-        said.append("There are no more samples than features: do not trust the Fréchet distances.")
     held_out = {(each.config.seed, each.config.data.validation) for each in runs}
     if comparison.protocol.startswith("validation") and len(held_out) > 1:
         said.append("The runs held out different images of train, and each is measured against its own.")

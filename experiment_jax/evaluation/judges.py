@@ -1,7 +1,9 @@
-"""Judges: neutral classifiers, each trained once a data set on its real images and labels, as a run of its own.
+"""Which judge measures a run: the shipped one, one that was handed on, or one that is trained now.
 
-Fréchet distances are taken in a judge's features and accuracies are its verdicts, so its digest stands with every such
-number, and numbers of different judges are not comparable. No method trains on it or on its features.
+A config names a judge by its recipe, such as configs/judge_digits.py, or by its folder. A judge is bound to the content
+of the data set that it was trained on, not to its name: `find` looks for one of that recipe and content among the
+shipped ones, then in the user's cache folder; only where neither has one it is trained. No method trains on a judge or
+on its features.
 """
 
 import logging
@@ -18,79 +20,150 @@ from experiment_jax.config import load as configs
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.devices import cache
 from experiment_jax.errors import UserError
-from experiment_jax.runs import directory
+from experiment_jax.evaluation import judge as judge_files
+from experiment_jax.evaluation.judge import Judge
+from experiment_jax.files import shipped
 from experiment_jax.runs.run import Run, load_run
 
 log = logging.getLogger(__name__)
+Train = Callable[..., Any]  # `experiment_jax.train`
 
 
-def find(config: ConfigDict, train: Callable[..., Any]) -> Run:
-    """The judge that `config` describes, trained now if the cache does not hold it.
-
-    The name of its directory carries a hash of the config, so that a changed recipe is another judge.
+def of_run(config: ConfigDict, train: Train, judge: str = "") -> dict[str, Judge]:
+    """The judge and the witnesses of a run: first "judge", then each witness by its title.
 
     Args:
-        config: of a neutral classifier.
+        config: the run's.
         train: `experiment_jax.train`.
-    """
-    name = title_of_data(config.data.name)
-    place = cache.folder("judges") / f"{name}-{directory.fingerprint(config)}"
-    if not place.is_dir():
-        log.info("training the neutral classifier of %s, once, into %s", name, place)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-        try:
-            train(config, temporary / "run", jax.devices()[:1])  # the same judge, however many devices there are
-            if not place.is_dir():  # another process may have been faster; both trained the same judge
-                (temporary / "run").rename(place)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return load_run(place)
-
-
-def title(config: ConfigDict) -> str:
-    """What a neutral classifier is called in the names of metrics: its last stage's module, and depth if it has one."""
-    section = config[config.stages[-1]]
-    return f"{section.build.partition(':')[0].rpartition('.')[2]}{section.get('depth', '')}"
-
-
-def configs_of(config: ConfigDict) -> dict[str, ConfigDict]:
-    """The configs of the judge and the witnesses that a run's config names: first "judge", then each witness by title.
+        judge: in place of the one that the config names.
 
     Raises:
-        UserError: what `config_for` refuses, or two witnesses of one title.
+        UserError: what `find` refuses, or two witnesses of one title.
     """
-    found = {"judge": config_for(config.judge, config.data)}
+    found = {"judge": find(judge or config.judge, config.data, train)}
     for name in config.witnesses:
-        witness = config_for(name, config.data, "witnesses")
-        if title(witness) in found:
+        witness = find(name, config.data, train, "witnesses")
+        if witness.title in found:
             raise UserError(
-                f"witnesses={tuple(config.witnesses)}: two of them are called {title(witness)}; name one of each kind"
+                f"witnesses={tuple(config.witnesses)}: two of them are called {witness.title}; name one of each kind"
             )
-        found[title(witness)] = witness
+        found[witness.title] = witness
     return found
 
 
-def config_for(judge: str, data: ConfigDict, setting: str = "judge") -> ConfigDict:
-    """The config of the judge that a run names, checked to see the images that the run sees.
+def digests(found: dict[str, Judge]) -> dict[str, str]:
+    """The digests of the judge and the witnesses, by the keys under which an evaluation writes them."""
+    return {name if name == "judge" else f"witness_{name}": judge.digest for name, judge in found.items()}
+
+
+def find(name: str, data: ConfigDict, train: Train, setting: str = "judge") -> Judge:
+    """The judge of a recipe, or in a folder, for the data set that a run sees; trained now where there is none.
 
     Args:
-        judge: a config.
+        name: a recipe, or a folder that holds a judge.
+        data: the run's data section.
+        train: `experiment_jax.train`.
+        setting: where it was named.
+
+    Raises:
+        UserError: none is named; a folder whose judge was trained on other images; or what `recipe` refuses.
+    """
+    if not name:
+        raise UserError("judge=: the config names no neutral classifier; type --config.judge=configs/judge_NAME.py")
+    if judge_files.is_judge(name):
+        _check_content(judge_files.card(name), data, f"{setting}={name}")
+        return judge_files.open_judge(Path(name).resolve())
+    config = recipe(name, data, setting)
+    content = judge_files.content(config.data)
+    folder = _shipped(config, content) or _trained(name, config, content, train)
+    return judge_files.open_judge(folder.resolve())
+
+
+def recipe(name: str, data: ConfigDict, setting: str = "judge") -> ConfigDict:
+    """The config of a judge, for the data set that a run sees: checked to see the same images.
+
+    Args:
+        name: the recipe.
         data: the run's data section.
         setting: where it was named.
 
     Raises:
-        UserError: none is named, or it judges another data set, or the same set cropped or resized otherwise.
+        UserError: it judges another data set, or the same set cropped or resized otherwise, or another label of it.
     """
-    if not judge:
-        raise UserError("judge=: the config names no neutral classifier; type --config.judge=configs/judge_NAME.py")
-    config = configs.load(judge)
+    config = configs.load(name)
     if title_of_data(config.data.name) != title_of_data(data.name):
-        raise UserError(f"{setting}={judge}: judges {config.data.name}, not {data.name}; name a judge of {data.name}")
+        raise UserError(f"{setting}={name}: judges {config.data.name}, not {data.name}; name a judge of {data.name}")
     for key in ("crop", "size", "label"):
         if config.data[key] != data[key]:
             raise UserError(
-                f"{setting}={judge}: sees data.{key}={config.data[key]}, not {data[key]}; name a judge "
+                f"{setting}={name}: sees data.{key}={config.data[key]}, not {data[key]}; name a judge "
                 f"whose config sets data.{key}={data[key]}"
             )
+    with config.unlocked():
+        config.data.name = data.name  # wherever the run's own set lies
     return config
+
+
+def keep(run: Run, recipe: str, folder: Path) -> None:
+    """Writes the judge that a run trained; see `judge.save`.
+
+    Raises:
+        UserError: the run is of another recipe, or the folder holds something else.
+    """
+    if judge_files.decisive(configs.load(recipe, {"seed": run.config.seed})) != judge_files.decisive(run.config):
+        raise UserError(f"--config {recipe}: is not what the run in {run.workdir} was trained with; name its recipe")
+    if folder.exists() and not judge_files.is_judge(folder):
+        raise UserError(f"--save_judge {folder}: is there and holds no judge; choose another folder")
+    judge_files.save(run, recipe, folder)
+
+
+def _check_content(card: judge_files.Card, data: ConfigDict, setting: str) -> None:
+    """Raises UserError where a judge was not trained on the images that the run's data section names."""
+    here, there = judge_files.content(data), card["data"]
+    for key in ("shape", "crop", "label", "classes", "images", "digest"):
+        if here[key] != there[key]:
+            was, now = (", ".join(map(str, each[key])) if key == "classes" else each[key] for each in (there, here))
+            raise UserError(
+                f"{setting}: was trained on other images than {data.name} has here ({key}: {was}, not {now}); "
+                f"give the judge of this set, or leave it out"
+            )
+
+
+def _shipped(config: ConfigDict, content: dict[str, Any]) -> Path | None:
+    """The folder of the shipped judge of that recipe and content; None: there is none."""
+    for folder in sorted(path.parent for path in shipped("judges").glob(f"*/{judge_files.CARD}")):
+        card = judge_files.card(folder)
+        if card["data"]["title"] != content["title"] or not judge_files.same_recipe(card, config):
+            continue
+        if card["data"]["digest"] == content["digest"]:
+            return folder
+        log.warning(
+            "%s is not the set that the shipped judge %s was trained on: it gets a judge of its own, under which "
+            "numbers do not compare with the shipped one's",
+            config.data.name,
+            card["sha256"][:12],
+        )
+    return None
+
+
+def _trained(name: str, config: ConfigDict, content: dict[str, Any], train: Train) -> Path:
+    """The folder of the judge in the user's cache, trained now where it is not there.
+
+    The folder's name carries a hash of the recipe, so that a changed recipe is another judge, and that of the images.
+    """
+    own = f"{content['title']}-{judge_files.recipe_digest(config)}-{content['digest']}"
+    place = cache.folder("judges") / own
+    if judge_files.is_judge(place):
+        return place
+    log.info("no judge of %s is shipped: training one, once", content["title"])
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{own}.", dir=place.parent))
+    try:
+        train(config, temporary / "run", jax.devices()[:1])  # the same judge, however many devices there are
+        judge_files.save(load_run(temporary / "run"), name, temporary / "judge")
+        if not place.is_dir():  # another process may have been faster
+            (temporary / "judge").rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    log.info("the judge is in %s; who is to compare with your numbers needs that folder, for --judge PATH", place)
+    return place

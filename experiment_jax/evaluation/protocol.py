@@ -1,7 +1,5 @@
 """Protocols: what samples are compared with, and how many samples there are, as in `test_10k`."""
 
-from ml_collections import ConfigDict
-
 from experiment_jax.errors import UserError
 
 
@@ -23,18 +21,3 @@ def parse(name: str) -> tuple[str, int]:
 def name_of(split: str, count: int) -> str:
     """The inverse of `parse`."""
     return f"{split}_{count // 1000}k" if count % 1000 == 0 else f"{split}_{count}"
-
-
-def asked(config: ConfigDict, protocol: str | None, num_samples: int | None) -> str:
-    """The protocol by which a run of that config is measured, as its metrics name it.
-
-    Args:
-        config: the run's.
-        protocol: in place of the config's.
-        num_samples: in place of the protocol's number.
-
-    Raises:
-        UserError: what `parse` refuses.
-    """
-    split, count = parse(protocol or config.evaluation.protocol)
-    return name_of(split, num_samples or count)

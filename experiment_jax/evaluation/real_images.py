@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 from experiment_jax.data import load
 from experiment_jax.data.split import Split
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import protocol as protocols
 
 log = logging.getLogger(__name__)
 
@@ -46,23 +45,22 @@ def conditions(real: Split, count: int, generator: np.random.Generator) -> Split
     return real.take(np.resize(generator.permutation(len(real)), count))
 
 
-def real_images(config: ConfigDict, protocol: str, num_samples: int | None, seed: int = 0) -> tuple[RealImages, Split]:
-    """The real images of a protocol, and those `[N]` to draw samples for.
+def real_images(config: ConfigDict, split: str, num_samples: int, seed: int = 0) -> tuple[RealImages, Split]:
+    """The real images that samples are compared with, and those `[N]` to draw samples for.
 
     Args:
         config: a run's.
-        protocol: see `protocol.parse`.
-        num_samples: N in place of the protocol's.
+        split: "test", "train" or "validation"; see `protocol.parse`.
+        num_samples: N.
         seed: of the order, and of the choice of the other split's images.
 
     Raises:
-        UserError: an unknown protocol, or a run without validation images.
+        UserError: a run without validation images.
     """
-    split, count = protocols.parse(protocol)
     train, test = train_and_test(config, split)
     compared, other = (train, test) if split == "train" else (test, train)
     generator = np.random.default_rng(seed)
-    chosen = conditions(compared, num_samples or count, generator)
+    chosen = conditions(compared, num_samples, generator)
     enough = matchable(chosen.labels, other.labels)
     if enough < len(chosen):
         log.warning(

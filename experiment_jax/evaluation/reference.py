@@ -1,24 +1,25 @@
-"""The reference: real images in a judge's features, and the metrics of samples and reconstructions against them.
+"""The reference: real images as a judge and public networks see them, and the metrics of samples and reconstructions.
 
-Pure in the images; nothing is written.
+Pure in the images; nothing is written but the cache of real images' features.
 """
 
 import dataclasses
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from experiment_jax.data.split import Split
 from experiment_jax.errors import UserError
+from experiment_jax.evaluation import judges
 from experiment_jax.evaluation import protocol as protocols
+from experiment_jax.evaluation.judge import Judge
 from experiment_jax.evaluation.real_images import RealImages
-from experiment_jax.metrics import frechet, kid, neighbours
+from experiment_jax.evaluation.space import Space
+from experiment_jax.metrics import frechet, neighbours
 from experiment_jax.metrics.checks import check_points
-from experiment_jax.runs.checkpoints import digest
-from experiment_jax.runs.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +29,18 @@ class Reference:
     """A judge and the real images that it compares with.
 
     Attributes:
-        judge: the run of the neutral classifier.
+        judge: the neutral classifier.
         real: the real images.
-        witnesses: runs of further classifiers by title, which are asked for accuracies only.
+        witnesses: further classifiers by title, which are asked for accuracies only.
+        public: the same real images in the features of public networks.
+        given: moments out of a file, in place of those of the real images in the judge's features.
     """
 
-    judge: Run
+    judge: Judge
     real: RealImages
-    witnesses: Mapping[str, Run] = dataclasses.field(default_factory=dict)
+    witnesses: Mapping[str, Judge] = dataclasses.field(default_factory=dict)
+    public: Sequence[Space] = ()
+    given: frechet.Moments | None = None
 
     @property
     def compared(self) -> Split:
@@ -43,14 +48,19 @@ class Reference:
         return self.real.compared
 
     @functools.cached_property
+    def space(self) -> Space:
+        """These images in the judge's features."""
+        other = self.real.other.images if self.real.matched else None
+        return Space(self.judge.extractor, self.compared.images, other, self.given)
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        return (self.space, *self.public)
+
+    @property
     def features(self) -> np.ndarray:
         """The judge's, of the images that samples are compared with: `[M, features]`."""
-        return self.judge.encode(self.compared.images)
-
-    @functools.cached_property
-    def moments(self) -> frechet.Moments:
-        """Of these features."""
-        return frechet.moments([self.features])
+        return self.space.features
 
     def features_of(self, images: np.ndarray) -> np.ndarray:
         """The judge's features `[N, features]` of samples uint8 `[N, height, width, channels]`.
@@ -62,22 +72,18 @@ class Reference:
         if images.shape[1:] != expected:
             raise UserError(f"images are {images.shape[1:]}, the data set's are {expected}; resize them")
         check_points(images, "samples", 4)
+        for space in self.spaces:
+            space.check(len(space.take(images)))
         return self.judge.encode(images)
 
     def measure_real(self) -> dict[str, Any]:
-        """The judge, its accuracy on the real images, and the distance of as many real images as samples to them, where
-        there are as many."""
-        floor = {}
-        if self.real.matched:
-            other = frechet.moments([self.judge.encode(self.real.other.images)])
-            floor["fd_floor"] = frechet.frechet_distance(other, self.moments)
-        return {
-            "judge": digest(self.judge.model.params),
-            **{f"witness_{title}": digest(each.model.params) for title, each in self.witnesses.items()},
-            **self.accuracies("real", self.compared.images, self.features, self.compared.labels),
-            **floor,
-            "fd_extractor": f"judge of {self.judge.config.data.name}, {self.features.shape[1]} features",
-        }
+        """The networks, the judge's accuracy on the real images, and the distance of as many real images as samples to
+        them, where there are as many."""
+        results = judges.digests({"judge": self.judge, **self.witnesses})
+        results["fd_extractor"] = f"judge of {self.judge.card['data']['title']}, {self.judge.size} features"
+        for space in self.spaces:
+            results |= space.describe() | space.floor()
+        return results | self.accuracies("real", self.compared.images, self.features, self.compared.labels)
 
     def measure_samples(self, images: np.ndarray, features: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
         """Metrics of samples.
@@ -87,43 +93,28 @@ class Reference:
             features: `features_of(images)`.
             labels: what they should be, int32 `[N]`; None: unknown, and `accuracy_gen` is absent.
         """
-        moments, real = frechet.moments([features]), self.real
-        count = min(len(features), len(self.features))  # both shares depend on the counts, so both sides have the same
-        precision, recall = neighbours.precision_recall(_evenly(self.features, count), _evenly(features, count))
+        real = self.real
         training = real.train if real.split == "train" else real.other
         results = {
             "num_samples": len(images),
             "protocol": protocols.name_of(real.split, len(images)),
-            "fd_gen": frechet.frechet_distance(moments, self.moments),
-            "kid_gen": kid.kernel_distance(self.features, features)[0],
-            "precision": precision,
-            "recall": recall,
+            **self.space.measure_samples(features),
             "fidelity": neighbours.fidelity(images, training.images, real.test.images),
             **neighbours.memorisation(images, real.train.images, real.test.images),
         }
         if labels is not None:
             results |= self.accuracies("gen", images, features, labels)
-        if frechet.rank_deficient(moments):
-            count, size = features.shape
-            results["fd_rank_deficient"] = True
-            log.warning("%d samples for %d features: take at least --num_samples %d", count, size, size + 1)
         return results
 
-    def measure_reconstructions(self, recon: np.ndarray, samples: np.ndarray | None) -> dict[str, float]:
-        """Metrics of the real images' reconstructions uint8 `[M, …]`, and of samples against them where there are any.
-
-        `samples` are `features_of` their images.
-        """
+    def measure_reconstructions(self, recon: np.ndarray) -> tuple[dict[str, float], frechet.Moments]:
+        """Metrics of the real images' reconstructions uint8 `[M, …]`, and their moments in the judge's features."""
         features, originals = self.judge.encode(recon), self.compared
         moments = frechet.moments([features])
-        results = {
+        return {
             **self.accuracies("recon", recon, features, originals.labels),
             "mae_recon": float(np.mean(np.abs(recon.astype(np.float32) - originals.images)) / 127.5),
-            "fd_recon": frechet.frechet_distance(moments, self.moments),
-        }
-        if samples is not None:
-            results["fd_gen_vs_recon"] = frechet.frechet_distance(moments, frechet.moments([samples]))
-        return results
+            **self.space.measure_reconstructions(moments),
+        }, moments
 
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
         """The judge's, on its features `[N, features]` of images that should be of the classes `labels` int32 `[N]`."""
@@ -143,8 +134,3 @@ class Reference:
             verdicts = witness.classify(witness.encode(images))
             results[f"accuracy_{kind}_{title}"] = float(np.mean(verdicts == labels))
         return results
-
-
-def _evenly(features: np.ndarray, count: int) -> np.ndarray:
-    """`count` rows of at least as many, spread evenly over all."""
-    return features[np.linspace(0, len(features) - 1, count).astype(int)]

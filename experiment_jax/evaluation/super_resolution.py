@@ -4,6 +4,7 @@
     ssim            likewise
     lr_consistency  root mean square of A(image) − x, x the low-resolution image, in units of [-1, 1]
     perceptual      mean distance to the true image in the judge's features
+    lpips           mean LPIPS to the true image, where it is asked for
     fd_gen          Fréchet distance in the judge's features, to all real images
     spread_skill    see `metrics.restoration.spread_skill`; of samples alone
 
@@ -11,6 +12,7 @@ of samples; with `bicubic_`, `regression_`, `recon_` (reconstructions D(E(Y)), w
 `mean_` (mean of a few samples) in front, of these.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -20,12 +22,14 @@ import numpy as np
 from experiment_jax.data import passes
 from experiment_jax.data.split import Split
 from experiment_jax.drawing import pictures
+from experiment_jax.evaluation.reference import Reference
 from experiment_jax.metrics import frechet, restoration
 from experiment_jax.networks.ssim import ssim
 from experiment_jax.runs.run import Run
 
 ENSEMBLE, CASES = 8, 500  # draws for each x, and how many x, of what needs several draws
 SHOWN, DRAWS = 8, 4
+Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def condition(run: Run, real: Split, seed: int = 0) -> np.ndarray:
@@ -49,43 +53,69 @@ def _similarity(images: jax.Array, truth: jax.Array) -> jax.Array:
     return ssim(passes.to_float(images), passes.to_float(truth))
 
 
-def measure(
+def measure_rivals(
+    run: Run, reference: Reference, real: Split, low: np.ndarray, lpips: Distance | None = None
+) -> dict[str, float]:
+    """The metrics of the table above of the baselines and of reconstructions, which no seed changes.
+
+    Args:
+        run: the sampler that they are baselines of.
+        reference: whose judge's features distances are taken in.
+        real: the true images.
+        low: x of each, `[N, *low_shape]`.
+        lpips: two sets of images uint8 -> distances `[N]`; None: it is not measured.
+    """
+    rivals = {"bicubic_": bicubic(run, low), "recon_": run.decode(run.encode(real.images))}
+    if run.model.regress is not None:
+        rivals["regression_"] = run.regress(low)
+    results: dict[str, float] = {}
+    for prefix, images in rivals.items():
+        own = reference.judge.encode(images)
+        found = _measure(run, reference, images, own, real.images, low, lpips)
+        if prefix != "recon_":  # that is measured for every run, as fd_recon
+            found["fd_gen"] = frechet.frechet_distance(frechet.moments([own]), reference.space.moments)
+        results |= {f"{prefix}{name}": value for name, value in found.items()}
+    return results
+
+
+def measure_samples(
     run: Run,
-    judge: Run,
-    moments: frechet.Moments,
+    reference: Reference,
     real: Split,
     low: np.ndarray,
     samples: np.ndarray,
     seed: int,
+    lpips: Distance | None = None,
 ) -> dict[str, float]:
-    """All metrics of the table above.
+    """The metrics of the table above of samples, uint8 `[N, height, width, channels]`; see `measure_rivals`.
 
-    Args:
-        run: whose samples they are.
-        judge: whose features distances are taken in.
-        moments: of the judge's features of all real images.
-        real: the true images.
-        low: x of each, `[N, *low_shape]`.
-        samples: one for each, uint8 `[N, height, width, channels]`.
-        seed: of the further samples.
+    `seed` is of the further samples of the first images.
     """
-    rivals = {"": samples, "bicubic_": bicubic(run, low), "recon_": run.decode(run.encode(real.images))}
-    if run.model.regress is not None:
-        rivals["regression_"] = run.regress(low)
-    features = judge.encode(real.images)
-    results: dict[str, float] = {}
-    for prefix, images in rivals.items():
-        own = judge.encode(images)
-        found = pixel_metrics(run, images, real.images, low)
-        found["perceptual"] = float(np.mean(np.linalg.norm(own - features, axis=1)))
-        if prefix not in ("", "recon_"):  # those two are measured for every run, as fd_gen and fd_recon
-            found["fd_gen"] = frechet.frechet_distance(frechet.moments([own]), moments)
-        results |= {f"{prefix}{name}": value for name, value in found.items()}
+    own = reference.judge.encode(samples)
+    results = _measure(run, reference, samples, own, real.images, low, lpips)
     few, true = low[:CASES], real.images[:CASES].astype(np.float64)
     draws = np.stack([run.sample(few, seed + 1 + number).images for number in range(ENSEMBLE)])
     results["spread_skill"] = restoration.spread_skill(draws, true)
     results["mean_psnr"] = float(np.mean(restoration.psnr(draws.mean(axis=0), real.images[:CASES])))
     return results
+
+
+def _measure(
+    run: Run,
+    reference: Reference,
+    images: np.ndarray,
+    features: np.ndarray,
+    truth: np.ndarray,
+    low: np.ndarray,
+    lpips: Distance | None,
+) -> dict[str, float]:
+    """psnr, ssim, lr_consistency, perceptual and lpips of uint8 images that were found from `low`, and their judge's
+    `features`."""
+    found = pixel_metrics(run, images, truth, low)
+    found["perceptual"] = float(np.mean(np.linalg.norm(features - reference.judge.encode(truth), axis=1)))
+    if lpips is not None:
+        found["lpips"] = float(np.mean(lpips(images, truth)))
+    return found
 
 
 def pixel_metrics(run: Run, images: np.ndarray, truth: np.ndarray, low: np.ndarray) -> dict[str, float]:

@@ -12,9 +12,10 @@ import numpy as np
 
 from experiment_jax.drawing.pages import Cell
 from experiment_jax.metrics.directions import arrow, badness, directed
+from experiment_jax.metrics.noise import ERROR, is_number, tied
 
-ERROR = "_se"  # behind a metric: its standard error
 TIMES = ("seconds", "cas_seconds", "images_per_second", "latents_per_second")  # of a machine, not of a run
+Numbers = tuple[Mapping[str, float], Mapping[str, float]]  # values and standard errors, by metric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +43,12 @@ class Row:
     picture: np.ndarray | None
 
 
-def numbers(metrics: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+def numbers(metrics: Mapping[str, Any]) -> Numbers:
     """The numbers of an evaluation without times, and their standard errors, which stand under `KEY_se`."""
-    found = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+    found = {key: value for key, value in metrics.items() if is_number(value)}
     bases = {key: key.removesuffix(ERROR) for key in found if key.endswith(ERROR) and key.removesuffix(ERROR) in found}
     values = {key: value for key, value in found.items() if key not in bases and key not in TIMES}
     return values, {base: found[key] for key, base in bases.items() if base in values}
-
-
-def tied(one: float, two: float, error_of_one: float = 0.0, error_of_two: float = 0.0) -> bool:
-    """Whether two values cannot be told apart: they are equal, or differ by less than twice the standard error of their
-    difference. An error that is not known counts as 0, so that what ties does so whatever it is."""
-    return one == two or abs(one - two) < 2 * math.hypot(error_of_one, error_of_two)
 
 
 def best_of(rows: Sequence[Row]) -> dict[str, list[str]]:

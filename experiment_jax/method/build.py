@@ -151,7 +151,9 @@ def build(config: ConfigDict, dataset: Dataset, axis: BatchAxis = WHOLE) -> list
         timing = schedule(section, len(seen))
         context = told(name, total_steps=timing.total, model=model)
         stage = resolve(section.build, f"{name}.build")(section, context)
-        if stage.update is None and timing.total:
+        if stage.given:
+            timing = dataclasses.replace(timing, total=0)
+        elif stage.update is None and timing.total:
             raise UserError(f"{name}: has nothing to train; type --config.{name}.steps=0")
         model = model.extend(stage)
         tasks.append(Task(stage, context, section, seen, timing, config.seed, config.data.flips, dict(earlier)))

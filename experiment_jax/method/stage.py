@@ -133,6 +133,8 @@ class Stage:
         relabel: (view, upstream) -> the view that `update` and `finish` get in place of the stage's own: the same
             images, with labels that frozen networks give. None: its own.
         update: (state, batch, key, upstream) -> (state, metrics), one step. None: there is nothing to train.
+        given: whether the network is taken as it is in place of one that the section could train: the section's length
+            of training then does not apply. Without `update` and this, a length that is not 0 is refused.
     """
 
     Frozen: ClassVar[type]
@@ -140,6 +142,7 @@ class Stage:
     inputs: Callable[[jax.Array, Upstream], Batch] | None = None
     relabel: Callable[[Any, Upstream], Any] | None = None
     update: Callable[[PyTree, Batch, jax.Array, Upstream], tuple[PyTree, Metrics]] | None = None
+    given: bool = False
 
     def check(self) -> None:
         """Raises UserError where something is missing that only training the stage needs, such as a file."""

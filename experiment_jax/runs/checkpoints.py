@@ -132,15 +132,11 @@ def save_finished(workdir: Path, stage: str, frozen: Any, record: dict[str, Any]
         frozen: the stage's `Frozen`.
         record: where it comes from; its digest is added.
     """
+    items = {"record": ocp.args.JsonSave({**record, "digest": digest(frozen)})}
+    if jax.tree.leaves(_fields(frozen)):  # Orbax writes no empty tree
+        items["frozen"] = ocp.args.StandardSave(jax.tree.map(np.asarray, _fields(frozen)))
     with _finished_checkpointer() as checkpointer:
-        checkpointer.save(
-            _finished_path(workdir, stage),
-            args=ocp.args.Composite(
-                frozen=ocp.args.StandardSave(jax.tree.map(np.asarray, _fields(frozen))),
-                record=ocp.args.JsonSave({**record, "digest": digest(frozen)}),
-            ),
-            force=True,
-        )
+        checkpointer.save(_finished_path(workdir, stage), args=ocp.args.Composite(**items), force=True)
 
 
 def load_finished(workdir: Path, stage: str, kind: type) -> tuple[Any, dict[str, Any]] | None:
@@ -148,11 +144,12 @@ def load_finished(workdir: Path, stage: str, kind: type) -> tuple[Any, dict[str,
     path = _finished_path(workdir, stage)
     if not path.is_dir():
         return None
+    items = {"record": ocp.args.JsonRestore()}
+    if (path / "frozen").is_dir():
+        items["frozen"] = ocp.args.StandardRestore()
     with _finished_checkpointer() as checkpointer:
-        restored = checkpointer.restore(
-            path, args=ocp.args.Composite(frozen=ocp.args.StandardRestore(), record=ocp.args.JsonRestore())
-        )
-    return kind(**restored.frozen), restored.record
+        restored = checkpointer.restore(path, args=ocp.args.Composite(**items))
+    return kind(**(restored.frozen if "frozen" in items else {})), restored.record
 
 
 def finished_record(workdir: Path, stage: str) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ interrupted ends with the same table as one that was not.
 """
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,35 +15,27 @@ from ml_collections import ConfigDict
 
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import comparable, judges, kept
+from experiment_jax.evaluation import comparable, kept
 from experiment_jax.evaluation import evaluate as evaluation
-from experiment_jax.evaluation.table import Row, metrics_of, numbers, to_csv
+from experiment_jax.evaluation.plan import Plan
+from experiment_jax.evaluation.table import Numbers, Row, metrics_of, numbers, to_csv
 from experiment_jax.files import write_text
+from experiment_jax.metrics import noise
 from experiment_jax.metrics.directions import DIRECTED, badness, directed
 from experiment_jax.runs import directory
 from experiment_jax.sweep import page
 from experiment_jax.sweep.members import Member, Sweep, read
 
 log = logging.getLogger(__name__)
-Numbers = tuple[Mapping[str, float], Mapping[str, float]]  # values and standard errors
 
 
-def evaluate(
-    workdir: str | Path,
-    by: str | Sequence[str] = "fd_gen",
-    *,
-    protocol: str | None = None,
-    num_samples: int | None = None,
-    **options: Any,
-) -> dict[str, Any]:
+def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options: Any) -> dict[str, Any]:
     """Evaluates what is not yet evaluated like this, writes sweep.csv, sweep.html and sweep.png.
 
     Args:
         workdir: the sweep's directory.
         by: the metric that says which member is best; of several the first, and all are plotted, which needs no best.
-        protocol: see `experiment_jax.evaluate`.
-        num_samples: N, in place of the protocol's.
-        options: further ones of `experiment_jax.evaluate`, such as `with_cas`.
+        options: what is measured of each member, and how; see `evaluation.plan.Plan`.
 
     Returns:
         The best member: `name`, `workdir`, `by`, `runs`, what the sweep sets in it, and its metrics.
@@ -58,12 +49,12 @@ def evaluate(
     if directed(by) is None:
         raise UserError(f"--by {by}: has no value that is best; choose one of {', '.join(sorted(DIRECTED))}")
     found = read(workdir)
-    _check_comparable(found, protocol, num_samples)
-    options = dict(protocol=protocol, num_samples=num_samples, **options)
+    plan = Plan(**options)
+    _check_comparable(found, plan)
     groups: dict[str, list[Member]] = {}
     for member in found.members:
         groups.setdefault(member.group, []).append(member)
-    rows = [_row(found, name, members, options) for name, members in groups.items()]
+    rows = [_row(found, name, members, plan) for name, members in groups.items()]
     known = metrics_of(rows)
     for metric in metrics if known else ():
         if metric not in known:
@@ -82,12 +73,12 @@ def evaluate(
     return {**head, **best.settings, **best.metrics}
 
 
-def _row(found: Sweep, name: str, members: Sequence[Member], options: Mapping[str, Any]) -> Row:
+def _row(found: Sweep, name: str, members: Sequence[Member], plan: Plan) -> Row:
     """One row, its members evaluated where they are not."""
     measured, problems, picture = [], [], None
     for member in members:
         try:
-            metrics, drawn = measure(found, member, **options)
+            metrics, drawn = measure(found, member, plan)
         except UserError as error:
             problems.append(f"{member.name}: {error}" if len(members) > 1 else str(error))
             continue
@@ -100,30 +91,26 @@ def _row(found: Sweep, name: str, members: Sequence[Member], options: Mapping[st
 
 
 def _over_runs(measured: Sequence[Numbers]) -> Numbers:
-    """Means over runs of what all of them have, and standard errors where there are two or more; of one run its own."""
+    """Means over runs and their standard errors; of one run those over the seeds of its samples, where it has them."""
     if len(measured) < 2:
         return measured[0] if measured else ({}, {})
-    found = [values for values, _ in measured]
-    names = [key for key in found[0] if all(key in each for each in found)]
-    values = {key: np.array([each[key] for each in found], np.float64) for key in names}
-    errors = {key: float(np.std(v, ddof=1) / math.sqrt(len(found))) for key, v in values.items()}
-    return {key: float(np.mean(v)) for key, v in values.items()}, errors
+    values = [values for values, _ in measured]
+    return noise.means(values), noise.errors(values)
 
 
-def measure(found: Sweep, member: Member, **options: Any) -> tuple[dict[str, Any], np.ndarray]:
+def measure(found: Sweep, member: Member, plan: Plan) -> tuple[Mapping[str, Any], np.ndarray]:
     """The metrics of a member's evaluation and its picture row, made now where they are not there.
 
     Args:
         found: the sweep.
         member: one of its members.
-        options: see `evaluate`.
+        plan: what is measured.
 
     Raises:
         UserError: the member failed, or is not finished.
     """
     config = _finished(found, member)
-    digests = evaluation.judge_digests(config)
-    return kept.measured(found.directory(member), config, evaluation.evaluate, digests, **options)
+    return kept.measured(found.directory(member), config, plan, evaluation.evaluate)
 
 
 def _finished(found: Sweep, member: Member) -> ConfigDict:
@@ -139,14 +126,14 @@ def _finished(found: Sweep, member: Member) -> ConfigDict:
     return directory.read_config(found.directory(member))
 
 
-def _check_comparable(found: Sweep, protocol: str | None, num_samples: int | None) -> None:
+def _check_comparable(found: Sweep, plan: Plan) -> None:
     """Raises UserError where two members that can be measured would be by different judges or protocols."""
     entries = []
     for member in found.members:
         try:
-            config = _finished(found, member)
-            judges.config_for(config.judge, config.data)
+            entry = comparable.Measured(member.name, found.directory(member), _finished(found, member))
+            comparable.judge_of(entry.config, plan)
         except UserError:
             continue  # its row will say so
-        entries.append(comparable.Measured(member.name, found.directory(member), config))
-    comparable.check(f"--workdir {found.workdir}", entries, protocol, num_samples)
+        entries.append(entry)
+    comparable.check(f"--workdir {found.workdir}", entries, plan)

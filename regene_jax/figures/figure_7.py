@@ -23,7 +23,7 @@ def mixing(run: Run, reference: Reference) -> tuple[dict[str, float], dict[str, 
     for ratio in RATIOS:
         mixed = np.rint(ratio * recon + (1 - ratio) * images).astype(np.uint8)
         features = reference.judge.encode(mixed)
-        distances.append(frechet.frechet_distance(frechet.moments([features]), reference.moments))
+        distances.append(frechet.frechet_distance(frechet.moments([features]), reference.space.moments))
         accuracies.append(reference.accuracy(features, labels))
     results = {f"fd_mix_{ratio}": value for ratio, value in zip(RATIOS, distances, strict=True)}
     results |= {f"accuracy_mix_{ratio}": value for ratio, value in zip(RATIOS, accuracies, strict=True)}

@@ -213,8 +213,8 @@ def test_a_set_is_called_as_its_folder_wherever_that_lies(tmp_path):
 
 @pytest.mark.parametrize(("key", "value"), [("crop", 6), ("size", 5)])
 def test_a_judge_must_see_the_images_that_the_run_sees(key, value, refused):
-    message = refused(judges.config_for, "configs/judge_digits.py", settings("digits", **{key: value}))
+    message = refused(judges.recipe, "configs/judge_digits.py", settings("digits", **{key: value}))
     assert f"data.{key}=None, not {value}" in message and message.endswith(f"sets data.{key}={value}")
-    found = judges.config_for("configs/judge_digits.py", load_config("configs/lsdm_digits.py").data)
+    found = judges.recipe("configs/judge_digits.py", load_config("configs/lsdm_digits.py").data)
     assert found.data.name == "digits"
-    assert "judges digits, not" in refused(judges.config_for, "configs/judge_digits.py", settings(JOINED))
+    assert "judges digits, not" in refused(judges.recipe, "configs/judge_digits.py", settings(JOINED))

@@ -1,4 +1,4 @@
-"""One judge, trained for two steps, and one evaluated run, for tests that do not write to them."""
+"""The shipped judge of digits, and one evaluated run, for tests that do not write to them."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,12 @@ import pytest
 
 from experiment_jax import evaluate, load_config, load_run
 from experiment_jax.evaluation.evaluate import reference_of
+from experiment_jax.evaluation.plan import Plan
 
 
 def digits(**changes):
-    """LSDM on digits, with a judge of two steps; `__` stands for the dot of a key."""
-    settings = {"judge": "configs/judge_digits.py:smoke", **{k.replace("__", "."): v for k, v in changes.items()}}
-    return load_config("configs/lsdm_digits.py", settings)
+    """LSDM on digits; `__` stands for the dot of a key."""
+    return load_config("configs/lsdm_digits.py", {key.replace("__", "."): value for key, value in changes.items()})
 
 
 @pytest.fixture(name="digits", scope="session")
@@ -23,8 +23,8 @@ def digits_fixture():
 
 @pytest.fixture(scope="session")
 def reference():
-    """The test images of digits as that judge sees them, and 450 training images beside them."""
-    return reference_of(digits(), "test_450", None)[0]
+    """The test images of digits as the judge sees them, and 450 training images beside them."""
+    return reference_of(digits(), Plan(protocol="test_450"))[0]
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from experiment_jax import train
-from experiment_jax.data.load import read
 from experiment_jax.evaluation.classification_score import classification_accuracy_score
 
 RECIPE = """
@@ -18,7 +17,7 @@ def score(folder, reference, samples, **variants):
     """By the recipe of the shipped judge, with other variants."""
     path = folder / "judge.py"
     path.write_text(RECIPE.format(shipped=str(Path("configs/judge_digits.py").resolve()), variants=variants))
-    names = reference.judge.dataset.class_names
+    names = reference.judge.class_names
     return classification_accuracy_score(f"{path}:smoke", names, samples, reference.real.test, train)
 
 
@@ -32,5 +31,5 @@ def test_the_classifier_of_samples_is_trained_by_the_recipe_of_the_judge_s_file_
 
 def test_a_classifier_trained_on_real_images_recognises_real_images(reference, tmp_path):
     shorter = {"data.validation": 0, "classifier.steps": 150, "classifier.batch_size": 64}
-    samples, _ = read(reference.judge.config.data, "train")
+    samples = reference.real.train
     assert score(tmp_path, reference, samples, cas=shorter) > 0.95

@@ -62,7 +62,7 @@ def test_the_table_holds_what_was_measured_to_the_last_digit(compared, evaluated
     expected = {
         "one": evaluated[1],
         "two": metrics(folder, "two"),
-        "real.npz": evaluate_images(evaluated[0].config, chosen.images, chosen.labels, "test_90"),
+        "real.npz": evaluate_images(evaluated[0].config, chosen.images, chosen.labels, protocol="test_90"),
     }
     for name, own in expected.items():
         assert result["runs"][name] == own
@@ -122,14 +122,14 @@ def other_size(again):
 
 
 def other_judge(again):
-    edit(again / "two" / "config.json", judge="configs/judge_digits.py")
-    return ["one", "two"], {}, r"their judges are configs/judge_digits.py:smoke and configs/judge_digits.py; evaluate"
+    edit(again / "two" / "config.json", judge="configs/judge_digits.py:smoke")
+    return ["one", "two"], {}, r"their judges are configs/judge_digits.py and configs/judge_digits.py:smoke; evaluate"
 
 
 def other_protocol(again):
     config = json.loads((again / "two" / "config.json").read_text())
     edit(again / "two" / "config.json", evaluation={**config["evaluation"], "protocol": "test_60"})
-    return ["one", "two"], {}, r"their protocols are test_40 and test_60; type --protocol test_40"
+    return ["one", "two"], {}, r"their protocols are test_70 and test_60; type --protocol test_70"
 
 
 def unfinished(again):
@@ -233,14 +233,14 @@ def samples(name, **own):
 
 
 def test_a_page_says_what_weakens_its_numbers_and_takes_names_for_text():
-    found = [samples("<i>a</i>|b", fd_rank_deficient=True, fd_gen_vgg16=2.0), samples("c", dataset="/elsewhere/digits")]
+    found = [samples("<i>a</i>|b", fd_gen_vgg16=2.0), samples("c", dataset="/elsewhere/digits", w1_latent=1.0)]
     whole, rows, measured = zip(*found, strict=True)
     metrics = dict(zip([row.name for row in rows], measured, strict=True))
     made = files(Comparison(whole, rows, metrics, best_of(rows), "test_4"))
     assert "<i>" not in made["compare.html"] and "&lt;i&gt;a&lt;/i&gt;|b" in made["compare.html"]
     assert "| <i>a</i>\\|b | **1** | 2 |" in made["compare.md"]
     for text in (made["compare.html"], made["compare.md"]):
-        assert "do not trust the Fréchet distances" in text and "--repeats" not in text
+        assert "No best is marked of w1_latent" in text and "--repeats" not in text
     assert "such as fd_gen_vgg16" in made["compare.html"] and "configs" not in made["compare.html"]
 
 

@@ -17,6 +17,7 @@ from experiment_jax.evaluation import sample_row, super_resolution
 from experiment_jax.evaluation.enlarge import enlarge
 from experiment_jax.evaluation.evaluate import reference_of
 from experiment_jax.evaluation.files import save_samples
+from experiment_jax.evaluation.plan import Plan
 from experiment_jax.method.stage import Context, Model
 from experiment_jax.training.train import prepare
 from lsdm_jax import bound, matching, regression, sections
@@ -24,8 +25,7 @@ from lsdm_jax.matchers import MATCHERS
 
 SMALL = {
     "data.validation": 20,
-    "evaluation.protocol": "test_40",
-    "judge": "configs/judge_digits.py:smoke",
+    "evaluation.protocol": "test_70",
     "degradation.noise": 0.05,
     "representation.widths": (4,),
     "representation.latent_size": 3,
@@ -123,12 +123,13 @@ def test_measuring_again_compiles_nothing_again(trained):
     model = dataclasses.replace(trained.model, **{name: counted(name) for name in names})
     run = dataclasses.replace(trained, model=model)
     real = run.test.take(np.arange(40))
-    reference = reference_of(run.config, "test_40", None)[0]
+    reference = reference_of(run.config, Plan(protocol="test_70"))[0]
 
     def measured():
         low = super_resolution.condition(run, real)
-        asked = run, reference.judge, reference.moments, real, low, run.sample(low).images, 0
-        return low, super_resolution.measure(*asked)
+        asked = run, reference, real, low
+        samples = super_resolution.measure_samples(*asked, run.sample(low).images, 0)
+        return low, super_resolution.measure_rivals(*asked) | samples
 
     low, first = measured()
     before = list(traced)

@@ -10,7 +10,7 @@ NO_BEST = (
     "step", "nfe", "num_samples", "bound_samples", "latent_size", "latent_near_zero", "latent_hoyer",
     "fd_rank_deficient", "seconds", "cas_seconds", "images_per_second", "latents_per_second", "fd_floor",
     "w1_latent_floor", "accuracy_real", "accuracy_real_resnet8", "fd_mix_0.0", "accuracy_mix_0.0", "anything",
-    "fd_floor_vgg16",
+    "fd_floor_vgg16", "fd_gen_bias", "fd_gen_bias_vgg16", "num_samples_vgg16", "evaluation_seed", "repeats",
 )  # fmt: skip
 
 
@@ -33,7 +33,7 @@ BEST = {
         *(f"{whose}{metric}" for whose in WHOSE for metric in ("psnr", "ssim")),
     ),
     "smallest": (
-        "fd_recon", "fd_gen_vs_recon", "kid_gen", "fid_gen", "lpips",
+        "fd_recon", "fd_gen_vs_recon", "kid_gen", "fid_gen", "lpips", "lpips_recon",
         *(f"{metric}_vgg16" for metric in ("fd_gen", "fd_recon", "fd_gen_vs_recon", "kid_gen")),
         "mae_recon", "w1_latent", "w1_latent_sliced", "copied",
         "bound_reconstruction", "bound_lipschitz", "bound_w1_latent", "bound_w1_image", "bound_right",

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from skimage.metrics import structural_similarity
 from experiment_jax import load_config, train
 from experiment_jax.data import load
 from experiment_jax.data import split as data
+from experiment_jax.evaluation.judge import Judge
 from experiment_jax.evaluation.real_images import real_images
 from experiment_jax.evaluation.reference import Reference
 from experiment_jax.method.stage import Model, Samples
@@ -73,10 +75,11 @@ def plant(config, tmp_path_factory):
 @pytest.fixture(scope="module")
 def reference(config, plant):
     """All test images under a judge whose features are the pixels, and whose verdict is the nearest class's mean."""
-    real, _ = real_images(config, "test_450", None)
+    real, _ = real_images(config, "test", 450)
     pixels = real.train.images.reshape(len(real.train), -1) / 127.5 - 1.0
     means = np.stack([pixels[real.train.labels == label].mean(axis=0) for label in range(10)]).astype(np.float32)
-    return Reference(plant(classify=lambda params, z: z @ means.T - (means**2).sum(axis=1) / 2), real)
+    model = plant(classify=lambda params, z: z @ means.T - (means**2).sum(axis=1) / 2).model
+    return Reference(Judge(Path(), dict(sha256="0" * 64, data=dict(title="digits")), model), real)
 
 
 def uniform(seed, count):
@@ -92,7 +95,7 @@ def test_a_perfect_decoder_stays_at_distance_zero_and_a_bad_one_moves_away_from_
         assert perfect[f"accuracy_mix_{ratio}"] == real
     negative = plant(decode=lambda params, latents: -latents.reshape(-1, *SHAPE))
     found, _ = figures.mixing(negative, reference)
-    recon = reference.measure_reconstructions(negative.decode(negative.encode(reference.compared.images)), None)
+    recon, _ = reference.measure_reconstructions(negative.decode(negative.encode(reference.compared.images)))
     assert found["fd_mix_1.0"] > 2 * found["fd_mix_0.1"] > 4 * abs(found["fd_mix_0.0"])
     assert found["accuracy_mix_0.0"] == real
     assert (found["fd_mix_1.0"], found["accuracy_mix_1.0"]) == (

@@ -56,7 +56,7 @@ def test_what_decides_a_stage_or_the_functions_before_it_is_in_its_identity(chan
         {"degradation__log_epochs": 3.0, "representation__checkpoint_steps": 1, "representation__keep": 9},
         # Of a stage before it, what was trained with is in what was frozen.
         {"representation__steps": 3, "representation__optimiser.learning_rate": 0.5, "representation__batch_size": 10},
-        {"evaluation__protocol": "test_90", "judge": "configs/judge_digits.py:smoke"},
+        {"evaluation__protocol": "test_90", "judge": "configs/judge_digits.py:cas"},
     ],
 )
 def test_what_decides_neither_is_not(changed):

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiment_jax import load_run
+from experiment_jax import load_run, train
 from experiment_jax.drawing import plots
-from experiment_jax.evaluation.evaluate import judge_digests
+from experiment_jax.evaluation import judges
 from experiment_jax.evaluation.table import Row
 from experiment_jax.sweep import evaluate as evaluation
 from experiment_jax.sweep import members, page
@@ -51,7 +51,7 @@ def test_means_and_standard_errors_over_seeds_are_those_of_the_runs(swept, tmp_p
     members.write(found)
     values = {member.name: 1 / (3 + number**2) for number, member in enumerate(found.members)}
     picture = np.zeros((4, 6, 3), np.uint8)
-    measured = lambda found, member, **options: ({"fd_gen": values[member.name], "step": 4}, picture)  # noqa: E731
+    measured = lambda found, member, plan: ({"fd_gen": values[member.name], "step": 4}, picture)  # noqa: E731
     monkeypatch.setattr(evaluation, "measure", measured)
     best = evaluate(tmp_path / "sweep", "fd_gen")
     low, high = rows(tmp_path / "sweep")
@@ -123,16 +123,16 @@ def test_what_another_judge_or_witness_measured_is_measured_again(measured, tmp_
     edit(folders[1] / "config.json", judge=str(tmp_path / "judge.py"))
     evaluate(measured)
     [digest] = {json.loads(path.read_text())["judge"] for path in written}
-    assert digest == judge_digests(load_run(folders[0]).config)["judge"]
+    assert digest == judges.find(str(tmp_path / "judge.py"), load_run(folders[0]).config.data, train).digest
     assert all(new["fd_gen"] != old["fd_gen"] for new, old in zip(rows(measured), first, strict=True))
 
 
 def test_members_of_different_protocols_are_compared_by_one(measured, refused):
     path = measured / "low" / "config.json"
-    edit(path, evaluation={**json.loads(path.read_text())["evaluation"], "protocol": "test_60"})
-    assert "their protocols are test_60 and test_90; type --protocol test_60" in refused(evaluate, measured)
-    evaluate(measured, protocol="test_60")
-    assert {each["num_samples"] for each in rows(measured)} == {"60"}
+    edit(path, evaluation={**json.loads(path.read_text())["evaluation"], "protocol": "test_70"})
+    assert "their protocols are test_70 and test_90; type --protocol test_70" in refused(evaluate, measured)
+    evaluate(measured, protocol="test_70")
+    assert {each["num_samples"] for each in rows(measured)} == {"70"}
 
 
 def test_members_that_failed_or_wait_are_in_the_table_with_the_reason(swept, tmp_path, one):
@@ -174,7 +174,7 @@ def test_what_has_no_best_chooses_no_member_and_nothing_is_measured(metric, swep
 def test_the_mean_of_draws_is_best_where_its_signal_is_strongest(swept, tmp_path, monkeypatch, refused):
     members.write(define(swept(TWO), tmp_path / "sweep"))
     values, picture = {"low": 21.0, "high": 24.0}, np.zeros((4, 6, 3), np.uint8)
-    measured = lambda found, member, **options: (  # noqa: E731
+    measured = lambda found, member, plan: (  # noqa: E731
         {"mean_psnr": values[member.name], "latent_size": 3},
         picture,
     )

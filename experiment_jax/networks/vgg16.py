@@ -55,6 +55,7 @@ class VGG16(Stage):
 
     config: ConfigDict
     context: Context
+    given = True
 
     @flax.struct.dataclass
     class Frozen:

@@ -11,8 +11,9 @@ from safetensors.numpy import save_file
 from scipy.signal import correlate
 
 from experiment_jax import train
+from experiment_jax.config import sections
 from experiment_jax.method.stage import Context, Model
-from regene_jax import sections, vgg16
+from experiment_jax.networks import vgg16
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +78,9 @@ def test_the_file_is_asked_for_before_training_and_not_for_what_is_finished(file
 def test_training_without_the_file_is_refused_with_nothing_written(tiny, one, tmp_path, refused):
     config = tiny()
     with config.unlocked():
-        config.stages, config.vgg16 = ("representation", "vgg16"), sections.vgg16(weights="nowhere")
-    assert "vgg16.weights=nowhere: there is no such file" in refused(train, config, tmp_path / "run", one)
+        config.stages = ("perceptual", "representation")
+        config.perceptual = sections.perceptual(kind="vgg16", weights="nowhere")
+    assert "perceptual.weights=nowhere: there is no such file" in refused(train, config, tmp_path / "run", one)
     assert not (tmp_path / "run").exists()
 
 

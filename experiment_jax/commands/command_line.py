@@ -1,4 +1,4 @@
-"""What the two entry scripts share: a parser of flags, and one-line errors."""
+"""What the two commands share: a parser of flags, and one-line errors."""
 
 import argparse
 import logging

@@ -1,0 +1,163 @@
+"""Real images in the features of one network, and the distances of samples and reconstructions to them."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from experiment_jax.data.split import Split
+from experiment_jax.devices import cache
+from experiment_jax.errors import UserError
+from experiment_jax.evaluation.extractors import Extractor
+from experiment_jax.evaluation.real_images import RealImages
+from experiment_jax.files import replacing
+from experiment_jax.metrics import frechet, kid, neighbours
+from experiment_jax.runs.checkpoints import digest
+
+JUDGE, INCEPTION = "judge", "inception"
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """A reference in one network's features.
+
+    Attributes:
+        extractor: the network.
+        images: the real images that are compared with, uint8 `[M, height, width, channels]`.
+        other: other real images, which stand for samples in the floor; None: there is no floor.
+        given: moments out of a file, in place of those of `images`; what needs more than moments is then absent.
+        index: int `[N]`, which of the samples are compared here; None: all.
+    """
+
+    extractor: Extractor
+    images: np.ndarray
+    other: np.ndarray | None
+    given: frechet.Moments | None = None
+    index: np.ndarray | None = None
+
+    def key(self, name: str) -> str:
+        """A metric's key: `fd_gen` in a judge's features, `fd_gen_vgg16` in others; `fid_gen` is Inception's alone."""
+        if self.extractor.name == JUDGE:
+            return name
+        if self.extractor.name == INCEPTION and name.startswith("fd_"):
+            return f"fid_{name.removeprefix('fd_')}"
+        return f"{name}_{self.extractor.name}"
+
+    @functools.cached_property
+    def features(self) -> np.ndarray:
+        """Of the real images, `[M, features]`."""
+        return self._remembered(self.images)
+
+    @functools.cached_property
+    def moments(self) -> frechet.Moments:
+        """Of the reference."""
+        return self.given or frechet.moments([self.features])
+
+    def take(self, images: np.ndarray) -> np.ndarray:
+        """Those of the samples, or of what belongs to them, that are compared here."""
+        return images if self.index is None else images[self.index]
+
+    def check(self, count: int) -> None:
+        """Raises UserError where so many samples leave the covariance of their features without full rank."""
+        if count <= self.extractor.size:
+            name, size = self.extractor.name, self.extractor.size
+            raise UserError(
+                f"{count} samples are too few for a Fréchet distance in the {size} features of {name}; "
+                f"take {size + 1} or more (--num_samples)"
+            )
+
+    def floor(self) -> dict[str, float]:
+        """The distance of other real images to the reference: what real images would get in place of samples."""
+        if self.other is None:
+            return {}
+        other = frechet.moments([self._remembered(self.other)])
+        return {self.key("fd_floor"): frechet.frechet_distance(other, self.moments)}
+
+    def measure_samples(self, features: np.ndarray) -> dict[str, float]:
+        """Distances and shares of samples, of which the `features` `[N, features]` are given."""
+        results = {
+            "fd_gen": frechet.frechet_distance(frechet.moments([features]), self.moments),
+            "fd_gen_bias": frechet.bias(features, self.moments),
+        }
+        if self.given is None:
+            count = min(len(features), len(self.features))  # both shares depend on the counts: both sides have the same
+            real, generated = evenly(self.features, count), evenly(features, count)
+            precision, recall = neighbours.precision_recall(real, generated)
+            results["kid_gen"] = kid.kernel_distance(self.features, features)[0]
+            results |= dict(precision=precision, recall=recall)
+        return {self.key(name): value for name, value in results.items()}
+
+    def measure_reconstructions(self, recon: frechet.Moments) -> dict[str, float]:
+        """The distance of reconstructions, of which the moments are given, to the real images."""
+        return {self.key("fd_recon"): frechet.frechet_distance(recon, self.moments)}
+
+    def measure_against(self, recon: frechet.Moments, features: np.ndarray) -> dict[str, float]:
+        """The distance of samples to reconstructions."""
+        distance = frechet.frechet_distance(recon, frechet.moments([features]))
+        return {self.key("fd_gen_vs_recon"): distance}
+
+    def describe(self) -> dict[str, Any]:
+        """What the numbers rest on: the network's weights, and how many samples it sees where not all."""
+        if self.extractor.name == JUDGE:
+            return {}
+        found = {f"extractor_{self.extractor.name}": self.extractor.digest}
+        return found if self.index is None else {**found, self.key("num_samples"): len(self.index)}
+
+    def _remembered(self, images: np.ndarray) -> np.ndarray:
+        """Features of real images; those of public networks, which are slow, are kept in the user's cache folder."""
+        if self.extractor.name == JUDGE:
+            return self.extractor.features(images)
+        content = digest({"images": images, "resize": np.frombuffer(self.extractor.resize.encode(), np.uint8)})
+        path = cache.folder("features") / f"{self.extractor.name}-{self.extractor.digest}-{content}.npy"
+        if path.is_file():
+            return np.load(path)
+        features = self.extractor.features(images)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, features)
+        return features
+
+
+def space_of(
+    extractor: Extractor, count: int | None, real: RealImages, chosen: Split, given: frechet.Moments | None = None
+) -> Space:
+    """The space of a public network, in which `count` samples are compared with as many real images.
+
+    Args:
+        extractor: the network.
+        count: how many; None, or as many as there are samples: all samples, with all real images.
+        real: the real images.
+        chosen: those that samples are drawn for, `[N]`. The real images that are compared with are those of the same
+            samples, so that both sides have the same class shares.
+        given: see `Space`.
+
+    Raises:
+        UserError: more samples than there are, or fewer than the network has features.
+    """
+    if count is not None and count > len(chosen):
+        raise UserError(f"--extractor {extractor.name}:{count}: there are {len(chosen)} samples; name at most so many")
+    if count is None or count == len(chosen):
+        space = Space(extractor, real.compared.images, real.other.images if real.matched else None, given)
+    else:
+        index = spread(len(chosen), count)
+        like = chosen.take(index)
+        other = real.other.images[same_classes(like.labels, real.other.labels)] if real.matched else None
+        space = Space(extractor, np.asarray(like.images), other, given, index)
+    space.check(count or len(chosen))
+    return space
+
+
+def same_classes(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Sorted indices of as many of `others` of each class as `labels` has, the first ones."""
+    wanted = zip(*np.unique(labels, return_counts=True), strict=True)
+    return np.sort(np.concatenate([np.flatnonzero(others == label)[:count] for label, count in wanted]))
+
+
+def evenly(rows: np.ndarray, count: int) -> np.ndarray:
+    """`count` rows of at least as many, spread evenly over all."""
+    return rows[spread(len(rows), count)]
+
+
+def spread(total: int, count: int) -> np.ndarray:
+    """int `[count]`, indices of as many rows, spread evenly over `total`."""
+    return np.linspace(0, total - 1, count).astype(int)
