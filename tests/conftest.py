@@ -1,7 +1,7 @@
 """Before jax is imported: eight fake CPU devices, quick compilation of slower programs, caches of the session's own.
 
-Judges that are trained and compiled programs are cached in a temporary folder, so that no test reads or writes the user's cache, and
-a program that several tests or processes need is compiled once.
+Judges that are trained and compiled programs are cached in a temporary folder, so that no test reads or writes the
+user's cache, and a program that several tests or processes need is compiled once.
 """
 
 import os
@@ -80,6 +80,18 @@ def refused():
         return str(error.value)
 
     return attempt
+
+
+@pytest.fixture(scope="session")
+def installed():
+    """`installed(source)` skips a test where the package that has those weights is not installed."""
+    from experiment_jax.networks.pretrained import weights
+
+    def check(source):
+        if weights.installed(source) is None:
+            pytest.skip(f"needs the package {source.package}, which is not installed: {weights.INSTALL}")
+
+    return check
 
 
 @pytest.fixture

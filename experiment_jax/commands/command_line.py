@@ -36,6 +36,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     logging.getLogger("absl").setLevel(logging.ERROR)  # data set readers warn about optional packages
     logging.getLogger("experiment_jax").setLevel(logging.INFO)
     cache.keep_compiled_programs()
+    cpu.convolve_on_all_cores()
     cpu.keep_freed_pages()
     try:
         status = main() or 0

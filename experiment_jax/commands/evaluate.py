@@ -99,7 +99,10 @@ def main() -> None:
     parser.add_argument("--output", metavar="PATH", help="with --input: the PNG or JPEG to write")
     parser.add_argument("--save_judge", metavar="DIR", help="write the judge that the run trained, for --judge DIR")
     parser.add_argument("--save_reference", metavar="FILE", help="write statistics of real images, for --reference")
-    parser.add_argument("--images", help="in place of a run: an .npz with uint8 images (and labels), or PNGs")
+    parser.add_argument(
+        "--images",
+        help="in place of a run: an .npz of images (and labels), or a folder of PNG, JPEG, WebP or GIF files",
+    )
     parser.add_argument("--config", help="without a run: the config whose data set, judge and protocol count")
     flags = parser.parse_args()
     result = ACTS[mode_of(flags).title](flags)
@@ -159,9 +162,8 @@ def _enlarge(flags: argparse.Namespace) -> None:
 
 def _judge_images(flags: argparse.Namespace) -> dict:
     config = load_config(flags.config)
-    found = read_images(flags.images)
-    labels = found.labels if (found.labels >= 0).all() else None
-    return evaluate_images(config, found.images, labels, **_options(flags))
+    found = read_images(flags.images, config.data)
+    return evaluate_images(config, found.images, found.labels, **_options(flags))
 
 
 def _keep_judge(flags: argparse.Namespace) -> None:

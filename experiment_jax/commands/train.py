@@ -12,14 +12,13 @@ from typing import NoReturn
 from experiment_jax import Stopped, UserError, load_config, train
 from experiment_jax.commands import command_line
 from experiment_jax.config.load import split_overrides
-from experiment_jax.devices import cpu, processes
+from experiment_jax.devices import processes
 from experiment_jax.sweep.members import command_lines, define
 from experiment_jax.sweep.train import train_members, train_together
 
 
 def main() -> int | None:
     """The command; returns its exit status, None for 0."""
-    cpu.convolve_on_all_cores()
     parser = command_line.Parser(__doc__)
     parser.add_argument("--config", required=True, help="a config file and, after a colon, one of its variants")
     parser.add_argument("--workdir", required=True, help="the run's directory; an interrupted run goes on from there")

@@ -28,10 +28,9 @@ def keep_freed_pages() -> None:
 def convolve_on_all_cores() -> None:
     """Makes XLA compute convolutions with Eigen, which uses all cores; jaxlib 0.10 uses YNNPACK, on one core.
 
-    Eigen adds numbers in another order, so results differ in their last bits. `train.py` calls this; `eval.py` does
-    not, because it may train a judge, and a judge that differs in its last bits has another digest.
-    Set only for jaxlib 0.10: XLA aborts on flags that it does not know, and other versions were not tested. A choice
-    that is already in XLA_FLAGS stays.
+    Eigen adds numbers in another order, so results differ in their last bits. Both entry scripts call this. Set only
+    for jaxlib 0.10: XLA aborts on flags that it does not know, and other versions were not tested. A choice that is
+    already in XLA_FLAGS stays.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if jax.__version_info__[:2] == (0, 10) and _LIBRARY not in flags:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from experiment_jax.errors import UserError
 from experiment_jax.files import replacing
 
 GAP = 2
@@ -72,17 +71,3 @@ def save(path: Path, picture: np.ndarray) -> None:
     """Writes a PNG, whole or not at all."""
     with replacing(path) as temporary:
         Image.fromarray(picture).save(temporary, format="PNG")
-
-
-def read_folder(folder: Path) -> np.ndarray:
-    """The PNG files of a folder in the order of their names, uint8 `[N, height, width, channels]`.
-
-    Raises:
-        UserError: no PNG, or images of different sizes.
-    """
-    files = sorted(folder.glob("*.png"))
-    images = [np.asarray(Image.open(file)) for file in files]
-    images = [image[..., None] if image.ndim == 2 else image[..., :3] for image in images]
-    if len({image.shape for image in images}) != 1:
-        raise UserError(f"--images {folder}: needs PNG files of one size; found {len(files)} files")
-    return np.stack(images)

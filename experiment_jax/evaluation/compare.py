@@ -60,9 +60,9 @@ def compare(
     """
     out = Path(out)
     check_directory(out)
-    found = [_read(each) for each in contenders.find(paths)]
-    plan = Plan(**options)
+    plan, found = Plan(**options), contenders.find(paths)
     terms = _terms(found, config, plan)
+    found = [_read(each, terms, plan) if each.config is None else each for each in found]
     measured = {}
     for each in sorted(found, key=lambda each: each.config is not None):  # samples first: quick to refuse
         measured[each.name] = _samples(each, terms, plan) if each.config is None else _run(each, plan)
@@ -89,11 +89,6 @@ def check_directory(out: Path) -> None:
         raise UserError(f"--out {out}: cannot be made in {above}; choose another --out")
 
 
-def _read(contender: Contender) -> Contender:
-    """The same with its samples, if it is some."""
-    return dataclasses.replace(contender, samples=None if contender.config else read_images(contender.path))
-
-
 def _terms(found: Sequence[Contender], config: ConfigDict | None, plan: Plan) -> ConfigDict:
     """The config whose data set, judge and protocol count for all.
 
@@ -103,7 +98,7 @@ def _terms(found: Sequence[Contender], config: ConfigDict | None, plan: Plan) ->
         plan: what is measured.
 
     Raises:
-        UserError: there is no config, two do not compare, or there are fewer samples than the protocol asks for.
+        UserError: there is no config, or two do not compare.
     """
     entries = [comparable.Measured(each.name, each.path, each.config) for each in found if each.config is not None]
     if config is not None:
@@ -113,13 +108,20 @@ def _terms(found: Sequence[Contender], config: ConfigDict | None, plan: Plan) ->
             f"--compare {found[0].path}: samples do not say their data set; type --config configs/NAME.py too"
         )
     comparable.check("--compare", entries, plan)
-    terms = entries[0].config
-    sets = [each for each in found if each.samples is not None]
-    fewest = min(sets, key=lambda each: len(each.samples), default=None)
-    if fewest is not None and (count := len(fewest.samples)) < plan.split_and_count(terms)[1]:
-        asked = plan.protocol_of(terms)
-        raise UserError(f"--compare {fewest.path}: has {count} images, fewer than {asked}; type --num_samples {count}")
-    return terms
+    return entries[0].config
+
+
+def _read(contender: Contender, config: ConfigDict, plan: Plan) -> Contender:
+    """The same with its samples.
+
+    Raises:
+        UserError: there are fewer than the protocol asks for, or what `read_images` refuses.
+    """
+    samples = read_images(contender.path, config.data, "--compare")
+    if len(samples) < plan.split_and_count(config)[1]:
+        few = f"has {len(samples)} images, fewer than {plan.protocol_of(config)}"
+        raise UserError(f"--compare {contender.path}: {few}; type --num_samples {len(samples)}")
+    return dataclasses.replace(contender, samples=samples)
 
 
 def _run(contender: Contender, plan: Plan) -> tuple[Mapping[str, Any], np.ndarray]:
@@ -131,11 +133,10 @@ def _samples(contender: Contender, config: ConfigDict, plan: Plan) -> tuple[Mapp
     """Metrics and row of images of samples in files, which are drawn once and train nothing."""
     classes = len(load.read(config.data, "test")[1])
     samples = contenders.choose(contender.samples, plan.split_and_count(config)[1])
-    labels = samples.labels if (samples.labels >= 0).all() else None
     options = dataclasses.asdict(dataclasses.replace(plan, repeats=1, with_cas=False))
     log.info("evaluating %s", contender.path)
     try:
-        metrics = evaluation.evaluate_images(config, samples.images, labels, **options)
+        metrics = evaluation.evaluate_images(config, samples.images, samples.labels, **options)
     except UserError as error:
         raise UserError(f"--compare {contender.path}: {error}") from None
     return metrics, sample_row.of_images(contender.samples, classes)

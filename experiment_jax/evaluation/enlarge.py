@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from experiment_jax.data import image_files
 from experiment_jax.errors import UserError
 from experiment_jax.files import replacing
 from experiment_jax.runs.run import Run
@@ -43,28 +44,22 @@ def enlarge(run: Run, source: str | Path, target: str | Path, seed: int = 0) -> 
 
 
 def read(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """A PNG or JPEG of just `shape` (height, width, channels), as uint8. Its size is looked at before it is decoded.
+    """What an image file of just `shape` (height, width, channels) shows, as uint8; its size is looked at before it is
+    decoded.
 
     Raises:
-        UserError: there is no such file, it is no such image, or of another size or mode.
+        UserError: what `data.image_files` refuses, or an image of another size or mode.
     """
     height, width, channels = shape
+    wanted = f"the run enlarges {width}x{height}"
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            if image.size != (width, height):
-                found = f"is {image.size[0]}x{image.size[1]} pixels; the run enlarges {width}x{height}"
-                raise UserError(f"--input {path}: {found}: resize it to that")
+        with image_files.opened(path, wanted) as image:
+            shown = image_files.pixels(image, (height, width), wanted)
             if image.mode != MODES[channels]:
                 raise UserError(
-                    f"--input {path}: is of mode {image.mode}; the run enlarges {CALLED[MODES[channels]]} images: "
-                    f"convert it to {MODES[channels]}"
+                    f"is of mode {image.mode}; the run enlarges {CALLED[MODES[channels]]} images: convert it to "
+                    f"{MODES[channels]}"
                 )
-            return np.asarray(image).reshape(shape)
-    except Image.DecompressionBombError:
-        raise UserError(f"--input {path}: has far too many pixels; the run enlarges {width}x{height}") from None
-    except FileNotFoundError:
-        raise UserError(f"--input {path}: there is no such file") from None
-    except UnidentifiedImageError:
-        raise UserError(f"--input {path}: is neither a PNG nor a JPEG; give one of {width}x{height} pixels") from None
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises of a file that ends too soon or lies
-        raise UserError(f"--input {path}: cannot be read ({error}); give another PNG or JPEG") from None
+            return shown
+    except UserError as error:
+        raise UserError(f"--input {error}") from None

@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax.data.split import Split
+from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import classification_score, extractors, judges, references, super_resolution
+from experiment_jax.evaluation import (
+    classification_score,
+    extractors,
+    judges,
+    references,
+    similarity,
+    super_resolution,
+)
 from experiment_jax.evaluation.measure import measure
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.real_images import real_images
@@ -46,10 +53,11 @@ def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[s
         raise UserError(f"--workdir {run.workdir}: its stages {stages} make no images; evaluate a run whose stages do")
     drawing: list[Figure] = [resolve(name, "--figures") for name in figures]
     start = time.perf_counter()
-    lpips = extractors.lpips() if plan.with_lpips else None
+    lpips, weights = similarity.find() if plan.with_lpips else (None, "")
     reference, chosen = reference_of(run.config, plan)
     condition = super_resolution.condition(run, chosen, plan.seed)
     results, samples = measure(run, reference, chosen, condition, plan, lpips)
+    results |= {"extractor_lpips": weights} if weights else {}
     results["seconds"] = time.perf_counter() - start
     if plan.with_cas and samples is not None and run.model.conditional:
         start = time.perf_counter()
@@ -76,7 +84,7 @@ def evaluate_images(
     Args:
         config: whose data set, judge and protocol count.
         images: the samples.
-        labels: what they should be, int32 `[N]`; None: unknown.
+        labels: what they should be, int32 `[N]`, -1 where that is not known; None: not known of any.
         options: see `Plan`; there are as many samples as images, drawn once.
 
     Raises:
@@ -85,7 +93,7 @@ def evaluate_images(
     plan = Plan(**{**options, "num_samples": len(images)})
     reference, _ = reference_of(config, plan)
     classes = len(reference.judge.class_names)
-    if labels is not None and not 0 <= labels.min() <= labels.max() < classes:
+    if labels is not None and not UNPAIRED <= labels.min() <= labels.max() < classes:
         raise UserError(f"labels are from {labels.min()} to {labels.max()}; the data set's are from 0 to {classes - 1}")
     features = reference.features_of(images)
     results = {"method": "images", "dataset": config.data.name, **plan.marks()}
@@ -107,8 +115,9 @@ def reference_of(config: ConfigDict, plan: Plan) -> tuple[Reference, Split]:
     for network, _ in networks:
         if network.name in extractors.trained_on(config):
             raise UserError(f"--extractor {network.name}: the run was trained with it; judge the run by others")
-    real, chosen = real_images(config, *plan.split_and_count(config), plan.seed)
+    split, count = plan.split_and_count(config)
     found = judges.of_run(config, train, plan.judge)
+    real, chosen = real_images(config, split, count, plan.seed)
     given = references.read_all(plan.references, real.compared, real.split)
     judge = found.pop("judge")
     public = [space_of(net, count, real, chosen, references.given_of(given, net)) for net, count in networks]

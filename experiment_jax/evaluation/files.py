@@ -1,12 +1,19 @@
 """Samples in files: writing those of a run, reading those of anybody."""
 
+import contextlib
 import logging
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 
+from experiment_jax.data import image_files, load
+from experiment_jax.data.image_arrays import as_bytes, as_shape
+from experiment_jax.data.labels import as_classes, of_folders
 from experiment_jax.data.split import UNPAIRED, Split
-from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation import super_resolution
@@ -15,6 +22,10 @@ from experiment_jax.files import replacing
 from experiment_jax.runs.run import Run
 
 log = logging.getLogger(__name__)
+
+FEWEST = 4  # images that precision and recall can be taken of
+ARRAYS = ("images", "arr_0"), ("labels", "arr_1")  # names in an .npz; the second of each is numpy's own
+Read = tuple[np.ndarray, np.ndarray | None]  # images uint8 [N, height, width, channels], labels int32 [N] or None
 
 
 def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 0) -> Path:
@@ -42,29 +53,83 @@ def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 
     return path
 
 
-def read_images(path: str | Path) -> Split:
-    """Images uint8 of an .npz (`images`, and `labels` where known) or of a folder of PNG files; label -1: unknown.
+def read_images(path: str | Path, data: ConfigDict, flag: str = "--images") -> Split:
+    """Anybody's samples as images of a data set: uint8 `[N, height, width, channels]`, and labels, -1 where unknown.
+
+    Args:
+        path: a folder of image files, in folders of classes or not; or an .npz with arrays `images` and `labels`, or
+            `arr_0` and `arr_1`, of which the second may be absent.
+        data: a config's data section, which says what shape images have and what classes are called.
+        flag: which names the path, for messages.
 
     Raises:
-        UserError: neither, images that are not uint8 `[N, height, width, channels]`, or labels that are not one integer
-            an image.
+        UserError: neither, images of another size or in colours where the data set is grey, too few images or the same
+            one again and again, or labels that are not classes; see `data.image_files`, `data.image_arrays` and
+            `data.labels`.
     """
     path = Path(path)
-    labels = None
-    if path.is_dir():
-        images = pictures.read_folder(path)
-    elif path.suffix == ".npz" and path.is_file():
-        with np.load(path) as archive:
-            images = archive["images"] if "images" in archive else np.zeros(0)
-            labels = archive.get("labels")
-    else:
-        raise UserError(f"--images {path}: give an .npz that holds uint8 images, or a folder of PNGs")
-    if images.ndim != 4 or images.dtype != np.uint8:
-        shape = f"{images.dtype} {images.shape}"
-        raise UserError(f"--images {path}: images must be uint8 [N, height, width, channels], not {shape}")
-    if labels is None:
-        return Split(images, np.full(len(images), UNPAIRED, np.int32))
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        shape = f"{labels.dtype} {labels.shape}"
-        raise UserError(f"--images {path}: labels must be one integer an image, [{len(images)}], not {shape}")
-    return Split(images, labels.astype(np.int32))
+    train, class_names = load.read(data, "train")
+    read = _read_folder if os.path.isdir(path) else _read_npz  # in place of Path.is_dir, which raises of odd names
+    try:
+        images, labels = read(path, train.images.shape[1:], class_names)
+        if len(images) < FEWEST:
+            raise UserError(f"{path}: holds {len(images)} images; give {FEWEST} or more")
+        if (images == images[:1]).all():
+            raise UserError(f"{path}: all {len(images)} images are the same; give images that differ")
+    except UserError as error:
+        raise UserError(f"{flag} {error}") from None
+    return Split(images, np.full(len(images), UNPAIRED, np.int32) if labels is None else labels)
+
+
+def _read_folder(folder: Path, shape: tuple[int, int, int], class_names: Sequence[str]) -> Read:
+    """The images of all files under a folder, and labels where the folders in it are classes."""
+    files = image_files.listed(folder)
+    images = image_files.read_all(files, shape, f"the data set's images are {shape[1]}x{shape[0]}")
+    with _beginning(folder):
+        return images, of_folders([file.relative_to(folder) for file in files], class_names)
+
+
+def _read_npz(path: Path, shape: tuple[int, int, int], class_names: Sequence[str]) -> Read:
+    """The images of an .npz, and its labels where it holds some."""
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: there is no such file or folder")
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path}: is no .npz, or the beginning of one; give an .npz or a folder of images")
+    with _beginning(path):
+        images, labels = _arrays(path)
+        images = as_shape(as_bytes(images), shape)
+        return images, None if labels is None else as_classes(labels, len(images), class_names)
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The arrays of an .npz that hold images and labels, as they are. Nothing is unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = archive.files
+            images, labels = (next((name for name in pair if name in names), None) for pair in ARRAYS)
+            if images is None:
+                raise UserError(f"holds {', '.join(names) or 'nothing'}; name its arrays images and labels")
+            if others := [name for name in names if name not in (images, labels)]:
+                log.warning("%s: what is not read: %s", path, ", ".join(others))
+            found = archive[images], None if labels is None else archive[labels]
+    except UserError:
+        raise
+    except Exception as error:  # whatever a broken archive makes of its readers
+        if "allow_pickle" in str(error):
+            raise UserError(
+                "holds Python objects, which are not read; save numbers or text, as array.astype(str)"
+            ) from None
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise UserError(f"cannot be read ({reason[0]}); save it again") from error
+    if not all(each is None or isinstance(each, np.ndarray) for each in found):
+        raise UserError("holds files that are no arrays; save it by np.savez")
+    return found
+
+
+@contextlib.contextmanager
+def _beginning(path: Path) -> Iterator[None]:
+    """Messages begin with the path of what they are about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

@@ -24,7 +24,7 @@ import numpy as np
 from flax import traverse_util
 from ml_collections import ConfigDict
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save
 
 from experiment_jax.config import sections
 from experiment_jax.config.types import flat
@@ -137,7 +137,7 @@ def content(section: ConfigDict) -> dict[str, Any]:
     )
 
 
-def save(run: Run, recipe: str, folder: Path) -> None:
+def write(run: Run, recipe: str, folder: Path) -> None:
     """Writes the judge that a run trained; the card last, so that a folder with a card is whole.
 
     Args:
@@ -155,7 +155,7 @@ def save(run: Run, recipe: str, folder: Path) -> None:
     tree = {"params": frozen.params, "statistics": frozen.statistics}
     names = traverse_util.flatten_dict(tree, sep="/")
     with replacing(folder / WEIGHTS) as temporary:
-        save_file({key: np.asarray(leaf, np.float16) for key, leaf in names.items()}, temporary)
+        temporary.write_bytes(save({key: np.asarray(leaf, np.float16) for key, leaf in names.items()}))
     about = dict(recipe=recipe, **decisive(run.config), data=content(run.config.data), sha256=_sha256(folder / WEIGHTS))
     judge = Judge(folder, about, _model(folder, about))
     about["accuracy_test"] = float(np.mean(judge.classify(judge.encode(run.test.images)) == run.test.labels))
@@ -199,7 +199,7 @@ def _model(folder: Path, about: Card) -> Model:
     if not path.is_file() or _sha256(path) != about["sha256"]:
         raise UserError(f"{path}: is not the file of its card; take the folder from where it was, whole")
     try:
-        leaves = {key: leaf.astype(np.float32) for key, leaf in load_file(path).items()}
+        leaves = {key: leaf.astype(np.float32) for key, leaf in load(path.read_bytes()).items()}
     except SafetensorError as error:
         raise UserError(f"{path}: is no safetensors file ({error})") from None
     tree = traverse_util.unflatten_dict(leaves, sep="/")

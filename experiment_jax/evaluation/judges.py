@@ -105,7 +105,7 @@ def recipe(name: str, data: ConfigDict, setting: str = "judge") -> ConfigDict:
 
 
 def keep(run: Run, recipe: str, folder: Path) -> None:
-    """Writes the judge that a run trained; see `judge.save`.
+    """Writes the judge that a run trained; see `judge.write`.
 
     Raises:
         UserError: the run is of another recipe, or the folder holds something else.
@@ -114,7 +114,7 @@ def keep(run: Run, recipe: str, folder: Path) -> None:
         raise UserError(f"--config {recipe}: is not what the run in {run.workdir} was trained with; name its recipe")
     if folder.exists() and not judge_files.is_judge(folder):
         raise UserError(f"--save_judge {folder}: is there and holds no judge; choose another folder")
-    judge_files.save(run, recipe, folder)
+    judge_files.write(run, recipe, folder)
 
 
 def _check_content(card: judge_files.Card, data: ConfigDict, setting: str) -> None:
@@ -160,7 +160,7 @@ def _trained(name: str, config: ConfigDict, content: dict[str, Any], train: Trai
     temporary = Path(tempfile.mkdtemp(prefix=f".{own}.", dir=place.parent))
     try:
         train(config, temporary / "run", jax.devices()[:1])  # the same judge, however many devices there are
-        judge_files.save(load_run(temporary / "run"), name, temporary / "judge")
+        judge_files.write(load_run(temporary / "run"), name, temporary / "judge")
         if not place.is_dir():  # another process may have been faster
             (temporary / "judge").rename(place)
     finally:

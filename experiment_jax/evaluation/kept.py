@@ -62,8 +62,8 @@ def measured(
 def fits(metrics: Mapping[str, Any], config: ConfigDict, plan: Plan) -> bool:
     """Whether an evaluation's metrics are those that would be measured now; they may hold more.
 
-    They do where they name the same protocol, options, judge and witnesses, and have `cas` where it is asked for and
-    the run has it (one that heeds labels, as `accuracy_gen`).
+    They do where they name the same protocol, options, judge and witnesses, and have LPIPS and `cas` where those
+    are asked for; `cas` only if the run heeds labels, and so has `accuracy_gen`.
 
     Args:
         metrics: of the evaluation; {}: there is none.
@@ -74,6 +74,8 @@ def fits(metrics: Mapping[str, Any], config: ConfigDict, plan: Plan) -> bool:
     if any(metrics.get(key) != value for key, value in expected.items()):
         return False
     if plan.with_cas and "cas" not in metrics and "accuracy_gen" in metrics:
+        return False
+    if plan.with_lpips and "extractor_lpips" not in metrics:
         return False
     by = {key: value for key, value in metrics.items() if key == "judge" or key.startswith("witness_")}
     return by == judges.digests(judges.of_run(config, train, plan.judge))

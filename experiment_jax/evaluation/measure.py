@@ -11,11 +11,10 @@ from experiment_jax.evaluation import latents, super_resolution
 from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.reference import Reference
+from experiment_jax.evaluation.similarity import Distance
 from experiment_jax.method.stage import Samples
 from experiment_jax.metrics import frechet, noise
 from experiment_jax.runs.run import Run
-
-Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]  # LPIPS: two sets uint8 `[N, …]` -> `[N]`
 
 
 def measure(

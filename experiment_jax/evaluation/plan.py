@@ -70,5 +70,4 @@ class Plan:
             **({"repeats": self.repeats} if self.repeats > 1 else {}),
             **({"references": ", ".join(self.references)} if self.references else {}),
             **({"extractors": ", ".join(self.extractors)} if self.networks() else {}),
-            **({"lpips": True} if self.with_lpips else {}),
         }

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from experiment_jax.data.split import Split
+from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import judges
 from experiment_jax.evaluation import protocol as protocols
@@ -91,7 +91,8 @@ class Reference:
         Args:
             images: samples, uint8 `[N, height, width, channels]`.
             features: `features_of(images)`.
-            labels: what they should be, int32 `[N]`; None: unknown, and `accuracy_gen` is absent.
+            labels: what they should be, int32 `[N]`, -1 where that is not known: `accuracy_gen` is of the others, and
+                `num_labelled` says how many they are; None: not known of any, and both are absent.
         """
         real = self.real
         training = real.train if real.split == "train" else real.other
@@ -102,8 +103,12 @@ class Reference:
             "fidelity": neighbours.fidelity(images, training.images, real.test.images),
             **neighbours.memorisation(images, real.train.images, real.test.images),
         }
-        if labels is not None:
-            results |= self.accuracies("gen", images, features, labels)
+        known = np.flatnonzero([] if labels is None else labels != UNPAIRED)
+        if len(known):
+            results |= self.accuracies("gen", images[known], features[known], labels[known])
+        if 0 < len(known) < len(images):
+            results["num_labelled"] = len(known)
+            log.warning("%d of %d labels are known; accuracies are of these images", len(known), len(images))
         return results
 
     def measure_reconstructions(self, recon: np.ndarray) -> tuple[dict[str, float], frechet.Moments]:

@@ -12,7 +12,6 @@ of samples; with `bicubic_`, `regression_`, `recon_` (reconstructions D(E(Y)), w
 `mean_` (mean of a few samples) in front, of these.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -23,13 +22,13 @@ from experiment_jax.data import passes
 from experiment_jax.data.split import Split
 from experiment_jax.drawing import pictures
 from experiment_jax.evaluation.reference import Reference
+from experiment_jax.evaluation.similarity import Distance
 from experiment_jax.metrics import frechet, restoration
 from experiment_jax.networks.ssim import ssim
 from experiment_jax.runs.run import Run
 
 ENSEMBLE, CASES = 8, 500  # draws for each x, and how many x, of what needs several draws
 SHOWN, DRAWS = 8, 4
-Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def condition(run: Run, real: Split, seed: int = 0) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The stage whose features the perceptual loss compares: a kind a source of features.
 
 rotations   a small network that learns to tell rotations, from images alone (`self_supervised`)
-vgg16       VGG-16 trained on ImageNet (`vgg16`); whoever trains on it is not judged by it
+vgg16       VGG-16 trained on ImageNet (`pretrained.vgg16`); whoever trains on it is not judged by it
 classifier  the layers of the run's own classifier, a stage before this one
 """
 
@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 from experiment_jax.config import checks
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, Stage
-from experiment_jax.networks import self_supervised, vgg16
+from experiment_jax.networks import self_supervised
+from experiment_jax.networks.pretrained import vgg16
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:

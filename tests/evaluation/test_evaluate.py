@@ -137,7 +137,7 @@ def test_anybodys_samples_are_judged_as_a_runs_are(evaluated, tmp_path):
     run, found = evaluated
     labels = np.resize(np.random.default_rng(0).permutation(run.test.labels), 90)
     np.savez(tmp_path / "samples.npz", images=run.sample(labels).images, labels=labels)
-    read = read_images(tmp_path / "samples.npz")
+    read = read_images(tmp_path / "samples.npz", run.config.data)
     measured = evaluate_images(run.config, read.images, read.labels)
     for key in ("fd_gen", "accuracy_gen", "precision", "recall", "fidelity", "kid_gen", "judge", "protocol"):
         assert measured[key] == found[key], key

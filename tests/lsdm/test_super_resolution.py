@@ -187,6 +187,11 @@ def test_an_image_of_another_mode_is_refused(not_enlarged, tmp_path, mode):
     assert f"is of mode {mode}; the run enlarges grey images" in not_enlarged(picture(tmp_path / "low.png", mode=mode))
 
 
+def test_an_image_with_transparent_pixels_is_refused(not_enlarged, tmp_path):
+    Image.fromarray(np.eye(4, dtype=np.uint8)).save(tmp_path / "low.png", transparency=1)
+    assert "4 of 16 pixels are transparent" in not_enlarged(tmp_path / "low.png")
+
+
 def test_what_is_no_image_is_refused(not_enlarged, tmp_path):
     (tmp_path / "text.png").write_text("no image")
     assert "is neither a PNG nor a JPEG" in not_enlarged(tmp_path / "text.png")

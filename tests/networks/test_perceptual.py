@@ -3,6 +3,7 @@
 import json
 
 from experiment_jax import load_config, load_run, train
+from experiment_jax.networks.pretrained import weights
 from experiment_jax.runs import checkpoints
 from regene_jax import sections
 
@@ -33,3 +34,14 @@ def test_features_of_a_classifier_need_one_before(tiny, one, tmp_path, refused):
     assert message.endswith("no stage before perceptual provides features; type --config.perceptual.kind=rotations")
     config = load_config("configs/lsdm_fashion_mnist.py", {"perceptual.kind": "edges", "data.name": "digits"})
     assert "perceptual.kind=edges: choose one of rotations, vgg16, classifier" in refused(train, config, tmp_path, one)
+
+
+def test_regene_compares_in_vgg16_of_the_installed_package(one, tmp_path, installed):
+    """Of images of 8×8 pixels, and a finished run needs the package no more."""
+    installed(weights.VGG16)
+    config = regene(perceptual__kind="vgg16", stages=("classifier", "perceptual", "decoder"), decoder__log_steps=1)
+    train(config, tmp_path / "run", one)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["perceptual"] > 0 for row in rows if row["stage"] == "decoder" and "perceptual" in row]
+    frozen, record = checkpoints.load_finished(tmp_path / "run", "perceptual", dict)
+    assert record["trained_steps"] == 0 and frozen["weights"]["kernel_21"].shape == (3, 3, 512, 512)
