@@ -95,7 +95,7 @@ def representations(results: Results) -> dict[str, Table]:
 
 def unpaired(results: Results) -> dict[str, Table]:
     """A row a member; the rival that takes pseudo-labels for true below the run on the same images."""
-    shown = {"n": "{n}", "N": "{N}", "labels of the N": "{labels}", "`fd_gen`": "{fd_gen:.3f} ± {fd_gen_stderr:.3f}"}
+    shown = {"n": "{n}", "N": "{N}", "labels of the N": "{labels}", "`fd_gen`": "{fd_gen:.3f} ± {fd_gen_se:.3f}"}
     for key in ("recall", "accuracy_gen", "fidelity", "copied", "mae_recon", "fd_recon"):
         shown[f"`{key}`"] = f"{{{key}:.3f}}"
 

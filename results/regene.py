@@ -49,10 +49,10 @@ def over_seeds(seeds: Mapping[str, Sequence[Row]]) -> Table:
 
     def row(partners: str, runs: Sequence[Row]) -> Row:
         values = {key: [run[key] for run in runs] for key in keys}
-        errors = {f"{key}_stderr": statistics.stdev(found) / math.sqrt(len(runs)) for key, found in values.items()}
+        errors = {f"{key}_se": statistics.stdev(found) / math.sqrt(len(runs)) for key, found in values.items()}
         return {"partners": partners, **{key: statistics.mean(found) for key, found in values.items()}, **errors}
 
-    shown = {f"`{key}`": f"{{{key}:.3f}} ± {{{key}_stderr:.3f}}" for key in keys}
+    shown = {f"`{key}`": f"{{{key}:.3f}} ± {{{key}_se:.3f}}" for key in keys}
     rows = [row(partners, runs) for partners, runs in seeds.items()]
     return Table({"partners": "{partners}", **shown}, rows, caption=False)
 

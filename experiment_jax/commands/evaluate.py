@@ -8,11 +8,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from experiment_jax.commands import command_line
+from experiment_jax.commands.modes import COMPARE, ENLARGE, IMAGES, KEEP_JUDGE, KEEP_REFERENCE, RUN, SWEEP, mode_of
 from experiment_jax.config.load import load as load_config
 from experiment_jax.errors import UserError
+from experiment_jax.evaluation.compare import compare
 from experiment_jax.evaluation.enlarge import enlarge
 from experiment_jax.evaluation.evaluate import evaluate, evaluate_images, keep_reference
 from experiment_jax.evaluation.files import read_images, save_samples
@@ -22,47 +24,47 @@ from experiment_jax.runs.run import load_run
 from experiment_jax.sweep.evaluate import evaluate as evaluate_sweep
 
 
-class Mode(NamedTuple):
-    """One of the things that this script does.
-
-    Attributes:
-        title: what it is done to.
-        asks: the flags of which each asks for it.
-        needs: the flags that it needs.
-        takes: the flags that it takes besides.
-    """
-
-    title: str
-    asks: tuple[str, ...]
-    needs: tuple[str, ...]
-    takes: tuple[str, ...]
-
-
-NETWORKS = ("extractor", "inception_weights", "judge")
-MEASURED = ("num_samples", "protocol", "cas", "repeats", "lpips", "reference", *NETWORKS)
-RUN = Mode("one run", (), ("workdir",), ("step", *MEASURED, "figures", "bound", "save_samples"))
-SWEEP = Mode("a sweep", ("sweep", "by"), ("sweep", "workdir"), ("by", *MEASURED))
-ENLARGE = Mode("an image to enlarge", ("input", "output"), ("input", "output", "workdir"), ("step",))
-KEEP_JUDGE = Mode("a judge to keep", ("save_judge",), ("save_judge", "workdir", "config"), ())
-KEEP_REFERENCE = Mode("a reference to keep", ("save_reference",), ("save_reference", "config"), ("protocol", *NETWORKS))
-IMAGES = Mode("anybody's images", ("images", "config"), ("images", "config"), ("protocol", "reference", *NETWORKS))
-MODES = (RUN, SWEEP, ENLARGE, KEEP_JUDGE, KEEP_REFERENCE, IMAGES)
-VALUES = {
-    "workdir": " DIR",
-    "input": " PATH",
-    "output": " PATH",
-    "images": " NPZ|DIR",
-    "config": " configs/NAME.py",
-    "save_judge": " DIR",
-    "save_reference": " FILE.npz",
-}
-
-
 def main() -> None:
     """The command."""
+    flags = _parser().parse_args()
+    result = ACTS[mode_of(flags).title](flags)
+    if result is not None:
+        print(json.dumps(result))
+
+
+def _parser() -> command_line.Parser:
     parser = command_line.Parser(__doc__)
+    _add_things(parser)
+    _add_measures(parser)
+    return parser
+
+
+def _add_things(parser: command_line.Parser) -> None:
+    """What it works on, and what else it does with that."""
     parser.add_argument("--workdir", help="the run's directory")
     parser.add_argument("--step", type=int, help="a checkpoint of the last stage; by default what the run ended with")
+    parser.add_argument("--sweep", action="store_true", help="evaluate the members of the sweep in DIR")
+    parser.add_argument("--by", metavar="METRIC[,…]", help="with --sweep: says which is best (fd_gen); plots all")
+    parser.add_argument(
+        "--images",
+        help="in place of a run: an .npz of images (and labels), or a folder of PNG, JPEG, WebP or GIF files",
+    )
+    parser.add_argument("--config", help="without a run: the config whose data set, judge and protocol count")
+    parser.add_argument(
+        "--compare", nargs="+", metavar="DIR", help="runs, and samples as --images takes them, on one page"
+    )
+    parser.add_argument("--out", metavar="DIR", help="with --compare: where its page and tables go (compare)")
+    parser.add_argument("--input", metavar="PATH", help="in place of measuring: a PNG or JPEG to enlarge")
+    parser.add_argument("--output", metavar="PATH", help="with --input: the PNG or JPEG to write")
+    parser.add_argument(
+        "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
+    )
+    parser.add_argument("--save_judge", metavar="DIR", help="write the judge that the run trained, for --judge DIR")
+    parser.add_argument("--save_reference", metavar="FILE", help="write statistics of real images, for --reference")
+
+
+def _add_measures(parser: command_line.Parser) -> None:
+    """What is measured, and by whom."""
     parser.add_argument("--num_samples", type=command_line.count, metavar="N", help="in place of the protocol's number")
     parser.add_argument("--protocol", help="test_10k, train_50k, validation_1k, ...; by default the config's")
     parser.add_argument(
@@ -91,46 +93,6 @@ def main() -> None:
     parser.add_argument(
         "--bound", action="store_true", help="also measure the terms of the method's bound, and draw them"
     )
-    parser.add_argument(
-        "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
-    )
-    parser.add_argument("--sweep", action="store_true", help="evaluate the members of the sweep in DIR")
-    parser.add_argument("--by", metavar="METRIC[,…]", help="with --sweep: says which is best (fd_gen); plots all")
-    parser.add_argument("--input", metavar="PATH", help="in place of measuring: a PNG or JPEG to enlarge")
-    parser.add_argument("--output", metavar="PATH", help="with --input: the PNG or JPEG to write")
-    parser.add_argument("--save_judge", metavar="DIR", help="write the judge that the run trained, for --judge DIR")
-    parser.add_argument("--save_reference", metavar="FILE", help="write statistics of real images, for --reference")
-    parser.add_argument(
-        "--images",
-        help="in place of a run: an .npz of images (and labels), or a folder of PNG, JPEG, WebP or GIF files",
-    )
-    parser.add_argument("--config", help="without a run: the config whose data set, judge and protocol count")
-    flags = parser.parse_args()
-    result = ACTS[mode_of(flags).title](flags)
-    if result is not None:
-        print(json.dumps(result))
-
-
-def mode_of(flags: argparse.Namespace) -> Mode:
-    """What the flags ask for.
-
-    Raises:
-        UserError: a flag that does not belong to it, or one that it needs and that is not there.
-    """
-    given = [name for name, value in vars(flags).items() if value is not None and value is not False]
-    mode = next((mode for mode in MODES if set(mode.asks) & set(given)), RUN)
-    by = next((name for name in mode.asks if name in given), "workdir")
-    for name in given:
-        if name not in (*mode.needs, *mode.takes):
-            titles = " or ".join(each.title for each in MODES if name in (*each.needs, *each.takes))
-            raise UserError(f"--{name}: is of {titles}, not of {mode.title} (--{by}); leave one of them out")
-    missing = [name for name in mode.needs if name not in given]
-    if missing and not given:
-        raise UserError("give --workdir DIR, or --images NPZ|DIR with --config configs/NAME.py")
-    if missing:
-        wanted = " ".join(f"--{name}{VALUES.get(name, '')}" for name in missing)
-        raise UserError(f"--{given[0] if by in missing else by}: is of {mode.title}; type {wanted} too")
-    return mode
 
 
 def _evaluate(flags: argparse.Namespace) -> dict:
@@ -167,6 +129,13 @@ def _judge_images(flags: argparse.Namespace) -> dict:
     return evaluate_images(config, found.images, found.labels, **_options(flags))
 
 
+def _compare(flags: argparse.Namespace) -> dict:
+    config = load_config(flags.config) if flags.config else None
+    result = compare(flags.compare, flags.out or "compare", config=config, **_options(flags))
+    print(f"the page: {result['page']}", file=sys.stderr)
+    return result
+
+
 def _keep_judge(flags: argparse.Namespace) -> None:
     keep_judge(load_run(flags.workdir), flags.config, Path(flags.save_judge))
     print(f"written: {flags.save_judge}; judge by it with --judge {flags.save_judge}", file=sys.stderr)
@@ -198,6 +167,7 @@ ACTS = {
     ENLARGE.title: _enlarge,
     KEEP_JUDGE.title: _keep_judge,
     KEEP_REFERENCE.title: _keep_reference,
+    COMPARE.title: _compare,
     IMAGES.title: _judge_images,
 }
 

@@ -53,13 +53,14 @@ def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 
     return path
 
 
-def read_images(path: str | Path, data: ConfigDict) -> Split:
+def read_images(path: str | Path, data: ConfigDict, flag: str = "--images") -> Split:
     """Anybody's samples as images of a data set: uint8 `[N, height, width, channels]`, and labels, -1 where unknown.
 
     Args:
         path: a folder of image files, in folders of classes or not; or an .npz with arrays `images` and `labels`, or
             `arr_0` and `arr_1`, of which the second may be absent.
         data: a config's data section, which says what shape images have and what classes are called.
+        flag: which names the path, for messages.
 
     Raises:
         UserError: neither, images of another size or in colours where the data set is grey, too few images or the same
@@ -76,7 +77,7 @@ def read_images(path: str | Path, data: ConfigDict) -> Split:
         if (images == images[:1]).all():
             raise UserError(f"{path}: all {len(images)} images are the same; give images that differ")
     except UserError as error:
-        raise UserError(f"--images {error}") from None
+        raise UserError(f"{flag} {error}") from None
     return Split(images, np.full(len(images), UNPAIRED, np.int32) if labels is None else labels)
 
 

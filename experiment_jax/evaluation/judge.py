@@ -41,6 +41,7 @@ from experiment_jax.runs.directory import BOOKKEEPING
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 UNIMPORTANT = (*BOOKKEEPING, "from_run")  # settings that do not decide what is trained
+COMPARED = ("shape", "crop", "label", "classes", "images", "digest")  # of a card's `data`: the same set has the same
 Card = Mapping[str, Any]
 
 
@@ -77,12 +78,6 @@ class Judge:
     def class_names(self) -> tuple[str, ...]:
         return tuple(self.card["data"]["classes"])
 
-    @property
-    def title(self) -> str:
-        """What it is called in the names of metrics: its network's module, and depth if it has one."""
-        section = self.card["stage"]
-        return f"{section['build'].partition(':')[0].rpartition('.')[2]}{section.get('depth', '')}"
-
     @functools.cached_property
     def encode(self) -> Callable[[np.ndarray], np.ndarray]:
         """uint8 images `[N, height, width, channels]` -> features float32 `[N, features]`."""
@@ -101,6 +96,11 @@ class Judge:
 def digests(found: Mapping[str, Judge]) -> dict[str, str]:
     """The digests of the judge and the witnesses, by the keys under which an evaluation writes them."""
     return {name if name == "judge" else f"witness_{name}": judge.digest for name, judge in found.items()}
+
+
+def title(section: Mapping[str, Any]) -> str:
+    """What a classifier is called in the names of metrics: its network's module, and depth if it has one."""
+    return f"{section['build'].partition(':')[0].rpartition('.')[2]}{section.get('depth', '')}"
 
 
 def decisive(config: ConfigDict) -> dict[str, Any]:

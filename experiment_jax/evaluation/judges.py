@@ -40,15 +40,24 @@ def of_run(config: ConfigDict, train: Train, judge: str = "") -> dict[str, Judge
     Raises:
         UserError: what `find` refuses, or two witnesses of one title.
     """
-    found = {"judge": find(judge or config.judge, config.data, train)}
-    for name in config.witnesses:
-        witness = find(name, config.data, train, "witnesses")
-        if witness.title in found:
+    titles = [title(name, config.data) for name in config.witnesses]  # looked at before anything is trained
+    for each in titles:
+        if titles.count(each) > 1:
             raise UserError(
-                f"witnesses={tuple(config.witnesses)}: two of them are called {witness.title}; name one of each kind"
+                f"witnesses={tuple(config.witnesses)}: two of them are called {each}; name one of each kind"
             )
-        found[witness.title] = witness
-    return found
+    found = {"judge": find(judge or config.judge, config.data, train)}
+    return found | {
+        each: find(name, config.data, train, "witnesses") for each, name in zip(titles, config.witnesses, strict=True)
+    }
+
+
+def title(name: str, data: ConfigDict) -> str:
+    """What a witness is called in the names of metrics; for what it raises see `find`."""
+    if judge_files.is_judge(name):
+        return judge_files.title(judge_files.card(name)["stage"])
+    config = recipe(name, data, "witnesses")
+    return judge_files.title(config[config.stages[-1]])
 
 
 def find(name: str, data: ConfigDict, train: Train, setting: str = "judge") -> Judge:
@@ -117,7 +126,7 @@ def keep(run: Run, recipe: str, folder: Path) -> None:
 def _check_content(card: judge_files.Card, data: ConfigDict, setting: str) -> None:
     """Raises UserError where a judge was not trained on the images that the run's data section names."""
     here, there = judge_files.content(data), card["data"]
-    for key in ("shape", "crop", "label", "classes", "images", "digest"):
+    for key in judge_files.COMPARED:
         if here[key] != there[key]:
             was, now = (", ".join(map(str, each[key])) if key == "classes" else each[key] for each in (there, here))
             raise UserError(
@@ -132,7 +141,7 @@ def _shipped(config: ConfigDict, content: dict[str, Any]) -> Path | None:
         card = judge_files.card(folder)
         if card["data"]["title"] != content["title"] or not judge_files.same_recipe(card, config):
             continue
-        if card["data"]["digest"] == content["digest"]:
+        if all(card["data"][key] == content[key] for key in judge_files.COMPARED):
             return folder
         log.warning(
             "%s is not the set that the shipped judge %s was trained on: it gets a judge of its own, under which "

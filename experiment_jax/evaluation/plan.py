@@ -52,7 +52,7 @@ class Plan:
         """The public networks by name, with how many samples each sees; None: all.
 
         Raises:
-            UserError: a number that is none.
+            UserError: a number that is none, or weights of a network that is not named.
         """
         found: dict[str, int | None] = {}
         for text in self.extractors:
@@ -61,6 +61,8 @@ class Plan:
                 raise UserError(f"--extractor {text}: give the number of samples behind the colon, as in {name}:2500")
             if name != "judge":
                 found[name] = int(count) if colon else None
+        if self.inception_weights and "inception" not in found:
+            raise UserError("--inception_weights: is of Inception; type --extractor inception too")
         return found
 
     def marks(self) -> dict[str, Any]:

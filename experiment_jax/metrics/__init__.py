@@ -8,6 +8,7 @@ Nothing here reads a file, knows a data set or owns a feature extractor; who cal
     transport   `w1_exact`, `w1_per_class`, `w1_sliced`, `sinkhorn_divergence`
     latents     `spread`, `near_zero`, `hoyer`
     restoration `psnr`, `spread_skill`, `energy_score`, `root_mean_square`
+    directions  which way each is better, and what the main ones mean
     checks      `check_points`, `check_classes`: what cannot be measured is a `UserError`
 """
 

@@ -34,6 +34,12 @@ def with_errors(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return flat
 
 
+def tied(one: float, two: float, error_of_one: float = 0.0, error_of_two: float = 0.0) -> bool:
+    """Whether two values cannot be told apart: they are equal, or differ by less than twice the standard error of their
+    difference, √(se₁² + se₂²). An error that is not known counts as 0, so that what ties does so whatever it is."""
+    return one == two or abs(one - two) < 2 * math.hypot(error_of_one, error_of_two)
+
+
 def _mean(values: Sequence[Any]) -> Any:
     if all(is_number(value) for value in values):
         return float(np.mean(values)) if len({*values}) > 1 or isinstance(values[0], float) else values[0]

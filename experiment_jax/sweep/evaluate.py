@@ -4,8 +4,6 @@
 interrupted ends with the same table as one that was not.
 """
 
-import dataclasses
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,28 +15,21 @@ from ml_collections import ConfigDict
 
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
+from experiment_jax.evaluation import comparable, kept
 from experiment_jax.evaluation import evaluate as evaluation
-from experiment_jax.evaluation import judges
-from experiment_jax.evaluation.judge import digests
 from experiment_jax.evaluation.plan import Plan
+from experiment_jax.evaluation.table import Numbers, Row, metrics_of, numbers, to_csv
 from experiment_jax.files import write_text
 from experiment_jax.metrics import noise
-from experiment_jax.runs import checkpoints, directory
-from experiment_jax.runs.run import Run, load_run
+from experiment_jax.metrics.directions import DIRECTED, badness, directed
+from experiment_jax.runs import directory
 from experiment_jax.sweep import page
 from experiment_jax.sweep.members import Member, Sweep, read
-from experiment_jax.sweep.table import DIRECTED, Row, badness, directed, metrics_of, to_csv
-from experiment_jax.training.train import train
 
 log = logging.getLogger(__name__)
-TIMES = ("seconds", "cas_seconds", "images_per_second", "latents_per_second")
 
 
-def evaluate(
-    workdir: str | Path,
-    by: str | Sequence[str] = "fd_gen",
-    **options: Any,
-) -> dict[str, Any]:
+def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options: Any) -> dict[str, Any]:
     """Evaluates what is not yet evaluated like this, writes sweep.csv, sweep.html and sweep.png.
 
     Args:
@@ -71,7 +62,7 @@ def evaluate(
             raise UserError(f"--by {metric}: no member has that metric; choose one of {', '.join(choice)}")
     measured = [row for row in rows if by in row.metrics]
     best = min(measured, key=lambda row: badness(by, row.metrics[by]), default=None)
-    write_text(found.workdir / "sweep.csv", to_csv(rows))
+    write_text(found.workdir / "sweep.csv", to_csv(rows, known, with_runs=True))
     write_text(found.workdir / "sweep.html", page.page(found.spec, rows, metrics, best))
     if page.panels(rows, metrics):
         pictures.save(found.workdir / "sweep.png", page.all_plots(rows, metrics))
@@ -91,7 +82,7 @@ def _row(found: Sweep, name: str, members: Sequence[Member], plan: Plan) -> Row:
         except UserError as error:
             problems.append(f"{member.name}: {error}" if len(members) > 1 else str(error))
             continue
-        measured.append(metrics)
+        measured.append(numbers(metrics))
         picture = drawn if picture is None else picture
         jax.clear_caches()
     settings = {key: value for key, value in members[0].overrides.items() if len(members) == 1 or key != "seed"}
@@ -99,17 +90,16 @@ def _row(found: Sweep, name: str, members: Sequence[Member], plan: Plan) -> Row:
     return Row(name, settings, found.directory(members[0]), means, errors, len(measured), problems, picture)
 
 
-def _over_runs(measured: Sequence[Mapping[str, float]]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+def _over_runs(measured: Sequence[Numbers]) -> Numbers:
     """Means over runs and their standard errors; of one run those over the seeds of its samples, where it has them."""
-    if not measured:
-        return {}, {}
-    rows = [{key: value for key, value in row.items() if not key.endswith(noise.ERROR)} for row in measured]
-    within = {key.removesuffix(noise.ERROR): value for key, value in measured[0].items() if key.endswith(noise.ERROR)}
-    return noise.means(rows), noise.errors(rows) if len(rows) > 1 else within
+    if len(measured) < 2:
+        return measured[0] if measured else ({}, {})
+    values = [values for values, _ in measured]
+    return noise.means(values), noise.errors(values)
 
 
-def measure(found: Sweep, member: Member, plan: Plan) -> tuple[dict[str, float], np.ndarray]:
-    """The numbers of a member's evaluation and its picture row, made now where they are not there.
+def measure(found: Sweep, member: Member, plan: Plan) -> tuple[Mapping[str, Any], np.ndarray]:
+    """The metrics of a member's evaluation and its picture row, made now where they are not there.
 
     Args:
         found: the sweep.
@@ -119,81 +109,31 @@ def measure(found: Sweep, member: Member, plan: Plan) -> tuple[dict[str, float],
     Raises:
         UserError: the member failed, or is not finished.
     """
-    workdir = found.directory(member)
-    config, step = _finished(found, member)
-    folder = workdir / "eval" / str(step)
-    metrics, picture = folder / "metrics.json", folder / "row.png"
-    before = json.loads(metrics.read_text()) if metrics.is_file() else {}
-    fits = _fits(before, config, plan)
-    if not (fits and picture.is_file()):
-        log.info("evaluating %s", member.name)
-        run = load_run(workdir)
-        before = before if fits else evaluation.evaluate(run, **dataclasses.asdict(plan))
-        pictures.save(picture, row_picture(run))
-    numbers = {key: value for key, value in before.items() if noise.is_number(value) and key not in TIMES}
-    return numbers, pictures.read(picture)
+    config = _finished(found, member)
+    return kept.measured(found.directory(member), config, plan, evaluation.evaluate)
 
 
-def _finished(found: Sweep, member: Member) -> tuple[ConfigDict, int]:
-    """The config in a member's own directory, by which it is evaluated, and the step that its last stage ended with.
+def _finished(found: Sweep, member: Member) -> ConfigDict:
+    """The config in a member's own directory, by which it is evaluated.
 
     Raises:
         UserError: the member failed, or is not finished.
     """
-    workdir, failure = found.directory(member), found.failure(member)
+    failure = found.failure(member)
     if failure.is_file():
         raise UserError(f"failed: {failure.read_text().strip()}")
-    record = checkpoints.finished_record(workdir, found.config(member).stages[-1])
-    if record is None:
-        raise UserError("not trained to the end yet")
-    return directory.read_config(workdir), record["step"]
-
-
-def _fits(metrics: Mapping[str, Any], config: ConfigDict, plan: Plan) -> bool:
-    """Whether an evaluation's metrics are those that would be measured now: by the same protocol, options and judges,
-    and with `cas` where it is asked for and a run has it (one that heeds labels, as `accuracy_gen`)."""
-    if plan.with_cas and "cas" not in metrics and "accuracy_gen" in metrics:
-        return False
-    if plan.with_lpips and "extractor_lpips" not in metrics:
-        return False
-    expected = {"protocol": plan.protocol_of(config), **plan.marks()}
-    expected |= digests(judges.of_run(config, train, plan.judge))
-    witnessed = {key for key in metrics if key.startswith("witness_")}
-    return witnessed <= expected.keys() and all(metrics.get(key) == value for key, value in expected.items())
+    kept.finished_step(found.directory(member), found.config(member))
+    return directory.read_config(found.directory(member))
 
 
 def _check_comparable(found: Sweep, plan: Plan) -> None:
     """Raises UserError where two members that can be measured would be by different judges or protocols."""
-    first: tuple[str, str, str, str] | None = None
+    entries = []
     for member in found.members:
         try:
-            config, _ = _finished(found, member)
-            judge = judges.find(plan.judge or config.judge, config.data, train).digest
+            entry = comparable.Measured(member.name, found.directory(member), _finished(found, member))
+            comparable.judge_of(entry.config, plan)
         except UserError:
             continue  # its row will say so
-        own = member.name, judge, config.judge, plan.protocol_of(config)
-        first = first or own
-        numbers = f"--workdir {found.workdir}: the numbers of {first[0]} and {member.name} do not compare,"
-        if first[1] != own[1]:
-            raise UserError(
-                f"{numbers} their judges are {first[2]} and {own[2]}; evaluate each by itself, as in "
-                f"eval.py --workdir {found.directory(member)}"
-            )
-        if first[3] != own[3]:
-            raise UserError(f"{numbers} their protocols are {first[3]} and {own[3]}; type --protocol {first[3]}")
-
-
-def row_picture(run: Run) -> np.ndarray:
-    """One row of images of a run, drawn from the same keys as that of every other run of its seed.
-
-    Two samples of each of the first ten classes, or of each of the first ten low-resolution test images; of a run that
-    does not sample, reconstructions under their originals.
-    """
-    if run.model.sample is None:
-        originals = run.test.images[:20]
-        return pictures.grid(pictures.alternate(originals, run.decode(run.encode(originals)), 20))
-    if run.model.degrade is None:
-        condition = np.arange(min(run.dataset.num_classes, 10), dtype=np.int32)
-    else:
-        condition = run.observe(run.test.images[:10])
-    return pictures.grid(run.sample(np.repeat(condition, 2, axis=0)).images[None])
+        entries.append(entry)
+    comparable.check(f"--workdir {found.workdir}", entries, plan)

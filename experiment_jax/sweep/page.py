@@ -1,67 +1,20 @@
-"""sweep.html: one file with everything in it, a table that sorts, a plot a setting and a row of pictures a member."""
+"""sweep.html: a table that sorts, a plot a setting and a row of pictures a member."""
 
-import base64
-import html
-import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from PIL import Image
 
-from experiment_jax.drawing import plots
-from experiment_jax.sweep.table import Row, best_of, metrics_of, settings_of
+from experiment_jax.drawing import pages, plots
+from experiment_jax.drawing.pages import Cell
+from experiment_jax.evaluation.table import Row, best_of, cell, metrics_of, settings_of, shown, titled
 
 CURVES = 8  # more have no legend
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-  body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 76rem; color: #222; }}
-  h1 {{ font-size: 1.3rem; overflow-wrap: anywhere; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
-  .scroll {{ overflow-x: auto; }}
-  table {{ border-collapse: collapse; white-space: nowrap; font-variant-numeric: tabular-nums; }}
-  th, td {{ padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right; }}
-  th:first-child, td:first-child {{ text-align: left; position: sticky; left: 0; background: #fff; }}
-  th button {{ all: unset; cursor: pointer; font-weight: 600; }} th button:focus-visible {{ outline: 2px solid; }}
-  th[aria-sort=ascending] button::after {{ content: " ▲"; }} th[aria-sort=descending] button::after {{ content: " ▼"; }}
-  .best {{ font-weight: 700; background: #e3f1e3; }} .chosen td:first-child {{ background: #e3f1e3; }}
-  .problem {{ color: #a02020; white-space: normal; text-align: left; min-width: 18rem; }}
-  .plots {{ display: flex; flex-wrap: wrap; gap: 1rem; }} img {{ max-width: 100%; }}
-  figure {{ margin: 0 0 1rem; }} figcaption {{ overflow-wrap: anywhere; }} .row img {{ image-rendering: pixelated; }}
-</style>
-<h1>{title}</h1>
-<p>{summary}</p>
-<div class="scroll"><table>
-<thead><tr>{head}</tr></thead>
-<tbody>
-{body}
-</tbody></table></div>
-<p>The best of a column is marked. A click on its name sorts by it.</p>
-<h2>Metrics against settings</h2>
-<div class="plots">{plots}</div>
-<h2>Pictures, from the same keys</h2>
-{pictures}
-<script>
-  const table = document.querySelector("table");
-  const order = (a, b) => isNaN(a) || isNaN(b) ? String(a).localeCompare(b) : a - b;
-  table.querySelectorAll("th").forEach((th, column) => th.addEventListener("click", () => {{
-    const down = th.getAttribute("aria-sort") === "ascending";
-    table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
-    th.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const value = row => row.cells[column].dataset.value;
-    const rows = [...table.tBodies[0].rows].sort((a, b) =>
-      value(a) === "" || value(b) === "" ? (value(a) === "") - (value(b) === "")
-      : (down ? -1 : 1) * order(value(a), value(b)));
-    table.tBodies[0].append(...rows);
-  }}));
-</script>
-</html>
-"""
+CAPTION = (
+    "Arrows point to where values are better. The best of a column is marked, and with ≈ what differs from it by less "
+    "than twice the standard error of their difference. A press on a column's name sorts by it."
+)
 
 
 def page(spec: str, rows: Sequence[Row], metrics: Sequence[str], best: Row | None) -> str:
@@ -74,32 +27,33 @@ def page(spec: str, rows: Sequence[Row], metrics: Sequence[str], best: Row | Non
         best: the best row by it; None: nothing was measured.
     """
     by = metrics[0]
-    settings, winners = settings_of(rows), best_of(rows)
-    others = [key for key in metrics_of(rows) if key != by]
-    columns = ["name", by, *settings, "runs", *others, *(["problems"] if any(row.problems for row in rows) else [])]
-    body = []
-    for row in rows:
-        cells = [_cell(row.name), _metric(row, by, winners)]
-        cells += [*(_cell(row.settings.get(key, "")) for key in settings), _cell(row.runs)]
-        cells += [_metric(row, key, winners) for key in others]
-        cells += [_cell("; ".join(row.problems), "problem")] if columns[-1] == "problems" else []
-        body.append(f"<tr{' class=chosen' if row is best else ''}>{''.join(cells)}</tr>")
     summary = f"{len(rows)} members. "
     if best is not None:
-        summary += f"Best by {by}: {best.name}, {_number(best.metrics[by])}{_error(best, by)}."
-    pictures = [
-        f'<figure class="row"><figcaption>{_text(row.name)}</figcaption>{_image(row.picture, row.name)}</figure>'
-        for row in rows
-        if row.picture is not None
-    ]
-    return PAGE.format(
-        title=f"Sweep of {_text(spec)}",
-        summary=_text(summary),
-        head="".join(f"<th><button>{_text(column)}</button></th>" for column in columns),
-        body="\n".join(body),
-        plots="".join(_image(plot(rows, *panel), " against ".join(panel)) for panel in panels(rows, metrics)),
-        pictures="\n".join(pictures),
+        summary += f"Best by {by}: {best.name}, {shown(best, by)}."
+    drawn = [pages.figure(plot(rows, *panel), "{1} against {0}".format(*panel)) for panel in panels(rows, metrics)]
+    strips = [pages.figure(row.picture, f"samples of {row.name}", row.name) for row in rows if row.picture is not None]
+    return pages.page(
+        f"Sweep of {spec}",
+        pages.paragraph(summary),
+        _table(rows, by, best),
+        pages.section("Metrics against settings", pages.gallery(drawn)),
+        pages.section("Pictures, from the same keys", pages.strips(strips, "pictures, a row a member")),
     )
+
+
+def _table(rows: Sequence[Row], by: str, best: Row | None) -> pages.Markup:
+    """All settings and metrics, `by` in front."""
+    settings, winners = settings_of(rows), best_of(rows)
+    others = [key for key in metrics_of(rows) if key != by]
+    problems = ["problems"] if any(row.problems for row in rows) else []
+    head = ["name", titled(by), *settings, "runs", *map(titled, others), *problems]
+    lines = []
+    for row in rows:
+        cells = [row.name, cell(row, by, winners), *(row.settings.get(key, "") for key in settings), row.runs]
+        cells += [cell(row, key, winners) for key in others]
+        lines.append([*cells, *([Cell("; ".join(row.problems), kind="problem")] if problems else [])])
+    chosen = next((number for number, row in enumerate(rows) if row is best), None)
+    return pages.table(head, lines, CAPTION, chosen=chosen)
 
 
 def panels(rows: Sequence[Row], metrics: Sequence[str]) -> list[tuple[str, str]]:
@@ -189,34 +143,3 @@ def _numeric_axis(axes: Axes, values: Sequence[float]) -> None:
         axes.set_xscale("symlog", linthresh=min(sizes))
     axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.minorticks_off()
-
-
-def _metric(row: Row, key: str, winners: Mapping[str, str]) -> str:
-    if key not in row.metrics:
-        return _cell("")
-    value = row.metrics[key]
-    return _cell(value, "best" if winners.get(key) == row.name else "", f"{_number(value)}{_error(row, key)}")
-
-
-def _error(row: Row, key: str) -> str:
-    return f" ± {row.errors[key]:.2g}" if row.errors.get(key) else ""
-
-
-def _cell(value: Any, kind: str = "", shown: str | None = None) -> str:
-    attribute = f' class="{kind}"' if kind else ""
-    return f'<td{attribute} data-value="{_text(value)}">{_text(value if shown is None else shown)}</td>'
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value))
-
-
-def _image(picture: np.ndarray, title: str) -> str:
-    """A picture uint8 `[height, width, 3]` within the page itself."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG")
-    return f'<img alt="{_text(title)}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'

@@ -27,7 +27,7 @@ def written():
     for path in sorted(PROJECT.glob("results/*/sweep.csv")):
         keys = next(csv.reader(path.read_text().splitlines()))
         settings = {"name", "runs", "problems", *(key for key in keys if re.search(r"\.[a-z]", key))}
-        yield from ((key.removesuffix("_stderr"), path) for key in keys if key not in settings)
+        yield from ((key.removesuffix("_se"), path) for key in keys if key not in settings)
 
 
 def test_every_key_of_metrics_json_is_explained():

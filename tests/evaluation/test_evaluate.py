@@ -116,7 +116,7 @@ def test_witnesses_are_asked_for_accuracies_and_for_nothing_else(evaluated, copi
     [
         (("configs/resnet_digits.py:smoke", "configs/resnet_digits.py:cpu"), "two of them are called resnet8"),
         (("configs/resnet_mnist.py",), "witnesses=configs/resnet_mnist.py: judges mnist, not digits"),
-        (("configs/resnet_digit.py",), "configs/resnet_digits.py"),
+        (("configs/resnet_digit.py",), "there is no file configs/resnet_digit.py; give one, or one of"),
     ],
 )
 def test_witnesses_that_cannot_be_called_are_refused(tiny, witnesses, reason, refused):

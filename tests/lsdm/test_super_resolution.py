@@ -13,13 +13,12 @@ import pytest
 from PIL import Image
 
 from experiment_jax import evaluate, load_config, load_run, train
-from experiment_jax.evaluation import super_resolution
+from experiment_jax.evaluation import sample_row, super_resolution
 from experiment_jax.evaluation.enlarge import enlarge
 from experiment_jax.evaluation.evaluate import reference_of
 from experiment_jax.evaluation.files import save_samples
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.method.stage import Context, Model
-from experiment_jax.sweep.evaluate import row_picture
 from experiment_jax.training.train import prepare
 from lsdm_jax import bound, matching, regression, sections
 from lsdm_jax.matchers import MATCHERS
@@ -240,7 +239,7 @@ def test_the_bound_holds_with_images_for_conditions(trained):
 
 
 def test_a_sweep_shows_what_was_found_from_the_same_images(trained):
-    assert row_picture(trained).shape == (32 + 4, 20 * (32 + 2) + 2, 3)
+    assert sample_row.of_run(trained).shape == (32 + 4, 20 * (32 + 2) + 2, 3)
 
 
 def section(**own):

@@ -1,0 +1,82 @@
+"""Evaluations that runs keep in `DIR/eval/<step>/`: used again where they are what is asked for."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiment_jax.drawing import pictures
+from experiment_jax.errors import UserError
+from experiment_jax.evaluation import judges, sample_row
+from experiment_jax.evaluation.judge import digests
+from experiment_jax.evaluation.plan import Plan
+from experiment_jax.runs import checkpoints
+from experiment_jax.runs.run import load_run
+from experiment_jax.training.train import train
+
+log = logging.getLogger(__name__)
+
+
+def finished_step(workdir: Path, config: ConfigDict) -> int:
+    """The step that the last stage of a run ended with.
+
+    Raises:
+        UserError: the run is not trained to the end.
+    """
+    record = checkpoints.finished_record(workdir, config.stages[-1])
+    if record is None:
+        raise UserError("not trained to the end yet")
+    return record["step"]
+
+
+def measured(
+    workdir: Path, config: ConfigDict, plan: Plan, evaluate: Callable[..., Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], np.ndarray]:
+    """The metrics of a finished run and its row of images, made now where they are not there.
+
+    Args:
+        workdir: the run's directory.
+        config: the one in it.
+        plan: what is measured.
+        evaluate: `experiment_jax.evaluate`, which writes the metrics.
+
+    Raises:
+        UserError: the run is not finished, or what `evaluate` refuses.
+    """
+    folder = workdir / "eval" / str(finished_step(workdir, config))
+    path, row = folder / "metrics.json", folder / "row.png"
+    metrics = json.loads(path.read_text()) if path.is_file() else {}
+    sound = fits(metrics, config, plan)
+    if not (sound and row.is_file()):
+        log.info("evaluating %s", workdir)
+        run = load_run(workdir)
+        metrics = metrics if sound else evaluate(run, **dataclasses.asdict(plan))
+        pictures.save(row, sample_row.of_run(run))
+    return metrics, pictures.read(row)
+
+
+def fits(metrics: Mapping[str, Any], config: ConfigDict, plan: Plan) -> bool:
+    """Whether an evaluation's metrics are those that would be measured now; they may hold more.
+
+    They do where they name the same protocol, options, judge and witnesses, and have LPIPS and `cas` where those
+    are asked for; `cas` only if the run heeds labels, and so has `accuracy_gen`.
+
+    Args:
+        metrics: of the evaluation; {}: there is none.
+        config: of the run.
+        plan: what is asked for.
+    """
+    expected = {"protocol": plan.protocol_of(config), **plan.marks()}
+    if any(metrics.get(key) != value for key, value in expected.items()):
+        return False
+    if plan.with_cas and "cas" not in metrics and "accuracy_gen" in metrics:
+        return False
+    if plan.with_lpips and "extractor_lpips" not in metrics:
+        return False
+    by = {key: value for key, value in metrics.items() if key == "judge" or key.startswith("witness_")}
+    return by == digests(judges.of_run(config, train, plan.judge))
