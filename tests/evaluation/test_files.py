@@ -44,7 +44,7 @@ def test_real_images_as_mixed_files_are_at_distance_nought_and_as_accurate_as_th
     found = read(mixed)
     assert len(found) == 450
     measured = evaluate_images(digits(), found.images, found.labels, protocol="test_450")
-    assert abs(measured["fd_gen"]) < 1e-5 * np.trace(reference.moments.covariance)
+    assert abs(measured["fd_gen"]) < 1e-5 * np.trace(reference.space.moments.covariance)
     assert measured["accuracy_gen"] == measured["accuracy_real"]
     assert measured["precision"] == measured["recall"] == 1 and "num_labelled" not in measured
 
