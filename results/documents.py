@@ -52,7 +52,9 @@ class Table(NamedTuple):
         columns: header -> format of a cell, as in "{precision:.2f} / {recall:.2f}". Where a row lacks a value the cell
             is empty.
         rows: the names that the formats use: metrics, and what is written in the row itself.
-        smallest: headers of the columns whose smallest number is set in bold.
+        smallest: headers of the columns whose smallest number is set in bold, and what ties with it: numbers written as
+            "1.23 ± 0.01" tie where they differ by less than twice the standard error of their difference.
+        largest: likewise.
         across: the smallest of a row's `smallest` cells is bold, not of a column's.
         caption: whether a line below says the protocol and the judge of the rows; for rows of metrics.json.
     """
@@ -60,6 +62,7 @@ class Table(NamedTuple):
     columns: Mapping[str, str]
     rows: Sequence[Row]
     smallest: Sequence[str] = ()
+    largest: Sequence[str] = ()
     across: bool = False
     caption: bool = True
 
@@ -127,8 +130,8 @@ def reached(form: str, low: float = -math.inf, high: float = math.inf, **values:
     return "; ".join(cell(name, value) for name, value in values.items())
 
 
-def markdown(table: Table) -> str:
-    """The table's lines.
+def markdown(table: Table, note: str = "") -> str:
+    """The table's lines, and a line below them that begins with `note` and says what they rest on.
 
     Raises:
         ValueError: a column without a single value, or rows of different judges or protocols.
@@ -139,9 +142,11 @@ def markdown(table: Table) -> str:
         if not any(column):
             raise ValueError(f"the column {header} is empty: no row has what {table.columns[header]} asks for")
     _embolden(body, [headers.index(header) for header in table.smallest], table.across)
+    _embolden(body, [headers.index(header) for header in table.largest], sign=-1)
     lines = [" | ".join(cells) for cells in (headers, ["---"] * len(headers), *body)]
     text = "".join(f"| {line} |\n" for line in lines)
-    return text + (f"\n{_caption(table.rows)}\n" if table.caption else "")
+    below = " ".join(filter(None, [note, _caption(table.rows) if table.caption else ""]))
+    return text + (f"\n{below}\n" if below else "")
 
 
 def _cell(form: str, row: Row) -> str:
@@ -151,14 +156,26 @@ def _cell(form: str, row: Row) -> str:
         return ""
 
 
-def _embolden(body: list[list[str]], columns: Sequence[int], across: bool) -> None:
-    """Sets the smallest leading number of each of these columns in bold; with `across`, of these cells of each row."""
+def _embolden(body: list[list[str]], columns: Sequence[int], across: bool = False, sign: int = 1) -> None:
+    """Sets the smallest leading number of each of these columns in bold, and what ties with it; with `across`, of these
+    cells of each row; with sign −1 the largest."""
     places = [[(row, column) for row in range(len(body))] for column in columns]
     for group in zip(*places, strict=True) if across else places:
         found = {place: NUMBER.match(body[place[0]][place[1]]) for place in group}
-        values = {place: float(match[0].replace(",", "")) for place, match in found.items() if match}
-        row, column = min(values, key=values.get)
-        body[row][column] = NUMBER.sub(r"**\g<0>**", body[row][column], count=1)
+        values = {place: _value_and_error(body[place[0]][place[1]]) for place, match in found.items() if match}
+        best, error = min(values.values(), key=lambda each: sign * each[0])
+        for (row, column), (value, own) in values.items():
+            if value == best or abs(value - best) < 2 * math.hypot(own, error):
+                body[row][column] = NUMBER.sub(r"**\g<0>**", body[row][column], count=1)
+                if not (own or error):
+                    break  # without errors nothing ties: the first of equals
+
+
+def _value_and_error(cell: str) -> tuple[float, float]:
+    """Of "1.23 ± 0.01"; the error is 0 where there is none."""
+    value, _, error = cell.partition(" ± ")
+    numbers = [NUMBER.match(text) for text in (value, error)]
+    return tuple(float(match[0].replace(",", "")) if match else 0.0 for match in numbers)
 
 
 def _caption(rows: Sequence[Row]) -> str:
@@ -168,11 +185,21 @@ def _caption(rows: Sequence[Row]) -> str:
     if len(kinds) != 1:
         raise ValueError(f"rows of different protocols or judges cannot stand in one table: {sorted(kinds)}")
     [(protocol, count, judge, extractor)] = kinds
-    seeds = ", ".join(map(str, sorted({row["seed"] for row in measured})))
-    return (
+    first, seeds = measured[0], ", ".join(map(str, sorted({row["seed"] for row in measured})))
+    said = (
         f"`{protocol}`: {count:,} samples, seed {seeds}. Judge `{judge}`, {extractor.removeprefix('judge of ')}: "
-        f"accuracy {measured[0]['accuracy_real']:.3f} on real images, `fd_floor` {measured[0]['fd_floor']:.3f}."
+        f"accuracy {first['accuracy_real']:.3f} on real images, `fd_floor` {first['fd_floor']:.3f}."
     )
+    if "extractor_vgg16" in first:
+        own = {(row["extractor_vgg16"], row["num_samples_vgg16"], row["fd_floor_vgg16"]) for row in measured}
+        if len(own) != 1:
+            raise ValueError(f"rows that VGG16 measured otherwise cannot stand in one table: {sorted(own)}")
+        [(digest, count, floor)] = own
+        said += f" VGG16 `{digest}`: {count:,} samples, `fd_floor_vgg16` {floor:.3f}."
+    repeats = {row.get("repeats", 1) for row in measured}
+    if repeats != {1}:
+        said += f" ± is the standard error over {max(repeats)} seeds of the samples, of one training."
+    return said
 
 
 def fill(text: str, tables: Mapping[str, str]) -> str:

@@ -64,19 +64,6 @@ def fashion_asked(critic: Row, sinkhorn: Row, few: Row, few_sinkhorn: Row, alone
     )
 
 
-def colour(results: Results) -> dict[str, Table]:
-    """Each data set has a judge of its own: rows are not to be compared with each other."""
-    rows = [
-        results.run("lsdm_cifar10_jpeg_cpu", config="lsdm_cifar10.py:jpeg_cpu"),
-        results.run("lsdm_faces64_cpu", config="lsdm_faces64.py:cpu"),
-    ]
-    accuracies = "{accuracy_gen:.3f} / {accuracy_recon:.3f} / {accuracy_real:.3f}"
-    shown = columns("`fd_gen`", "`fd_recon`", "precision / recall", "`spread`", "W₁ / floor", "`copied`")
-    shown = {"config": "`{config}`", "`protocol`": "`{protocol}`", "`judge`": "`{judge}`", **shown}
-    shown |= {"`fd_floor`": "{fd_floor:.3f}", "accuracy: samples / reconstructions / real": accuracies}
-    return {"colour": Table(shown, rows, caption=False)}
-
-
 def representations(results: Results) -> dict[str, Table]:
     """A row a representation, with its runs by sampler."""
     samplers = "prior", "gmm", "vae", "critic"

@@ -92,11 +92,6 @@ def bias(features: np.ndarray, other: Moments) -> float:
     return float(np.mean(halves) - whole)
 
 
-def rank_deficient(moments: Moments) -> bool:
-    """Whether the covariance cannot have full rank because there are no more points than features."""
-    return moments.count <= moments.mean.shape[0]
-
-
 def _factor(covariance: np.ndarray) -> np.ndarray:
     """F `[features, rank]` with F Fᵀ = covariance; F is A^½ up to a rotation, which singular values do not see."""
     values, vectors = np.linalg.eigh(covariance)

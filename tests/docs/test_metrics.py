@@ -22,9 +22,9 @@ def explained(heading):
 
 def written():
     """Every key in results/, with the file that has it."""
-    for path in sorted(PROJECT.glob("results/*/metrics.json")):
+    for path in sorted(PROJECT.glob("results/**/metrics.json")):
         yield from ((key, path) for key in json.loads(path.read_text()))
-    for path in sorted(PROJECT.glob("results/*/sweep.csv")):
+    for path in sorted(PROJECT.glob("results/**/sweep.csv")):
         keys = next(csv.reader(path.read_text().splitlines()))
         settings = {"name", "runs", "problems", *(key for key in keys if re.search(r"\.[a-z]", key))}
         yield from ((key.removesuffix("_se"), path) for key in keys if key not in settings)

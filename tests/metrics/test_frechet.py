@@ -3,7 +3,7 @@ import pytest
 import scipy.linalg
 
 from experiment_jax.errors import UserError
-from experiment_jax.metrics.frechet import Moments, frechet_distance, moments, rank_deficient
+from experiment_jax.metrics.frechet import Moments, frechet_distance, moments
 
 
 def correlated(count, features, seed):
@@ -87,14 +87,6 @@ def test_noise_raises_the_distance_monotonically():
     reference = moments([real])
     distances = [frechet_distance(reference, moments([real + s * noise])) for s in (0.0, 0.5, 1.0, 2.0, 4.0)]
     assert np.all(np.diff(distances) > 0)
-
-
-def test_rank_deficient_when_points_do_not_exceed_features():
-    x = correlated(13, 12, 12)
-    assert not rank_deficient(moments([x]))
-    assert rank_deficient(moments([x[:12]]))
-    assert np.linalg.matrix_rank(moments([x]).covariance) == 12
-    assert np.linalg.matrix_rank(moments([x[:12]]).covariance) == 11
 
 
 def test_what_has_no_moments_is_refused():
