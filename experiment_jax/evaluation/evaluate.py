@@ -113,10 +113,9 @@ def reference_of(config: ConfigDict, plan: Plan) -> tuple[Reference, Split]:
         UserError: what `real_images` refuses, a judge or witness of other images, a network that is not installed or
             that the run was trained with, or a reference that does not fit.
     """
+    for name in extractors.trained_on(config) & plan.networks().keys():
+        raise UserError(f"--extractor {name}: the run was trained with it, so it does not judge it; name another")
     networks = [(extractors.find(name, plan.inception_weights), count) for name, count in plan.networks().items()]
-    for network, _ in networks:
-        if network.name in extractors.trained_on(config):
-            raise UserError(f"--extractor {network.name}: the run was trained with it; judge the run by others")
     split, count = plan.split_and_count(config)
     found = judges.of_run(config, train, plan.judge)
     real, chosen = real_images(config, split, count, plan.seed)

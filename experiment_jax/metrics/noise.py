@@ -26,11 +26,11 @@ def errors(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def with_errors(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means, each number followed by KEY_se."""
+    """Means, each followed by KEY_se; counts, whole numbers that are the same in all rows, have none."""
     found, noise = means(rows), errors(rows)
     flat: dict[str, Any] = {}
     for key, value in found.items():
-        flat |= {key: value} | ({f"{key}{ERROR}": noise[key]} if key in noise else {})
+        flat |= {key: value} | ({f"{key}{ERROR}": noise[key]} if key in noise and isinstance(value, float) else {})
     return flat
 
 

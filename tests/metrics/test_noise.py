@@ -1,10 +1,11 @@
-"""When two values cannot be told apart."""
+"""Means and standard errors over repeated measurements, and when two values cannot be told apart."""
 
 import math
 
 import numpy as np
 import pytest
 
+from experiment_jax.metrics import noise
 from experiment_jax.metrics.noise import tied
 
 
@@ -26,3 +27,10 @@ def test_the_rule_is_of_twice_the_deviation_of_a_difference():
     one, two = np.random.default_rng(1).normal(0.0, [[0.3], [0.4]], (2, 4000))
     apart = np.mean([not tied(a, b, 0.3, 0.4) for a, b in zip(one, two, strict=True)])
     assert apart == pytest.approx(math.erfc(math.sqrt(2)), abs=4 * math.sqrt(0.0455 * 0.9545 / 4000))
+
+
+def test_means_and_standard_errors_of_rows():
+    rows = [dict(a=1.0, n=5, text="x", list=[1.0, None]), dict(a=3.0, n=5, text="y", list=[2.0, None])]
+    found = noise.with_errors(rows)
+    assert found == dict(a=2.0, a_se=1.0, n=5, text="x", list=[1.5, None])
+    assert noise.errors(rows[:1]) == {} and noise.with_errors(rows[:1]) == rows[0]
