@@ -284,7 +284,7 @@ def test_train_refuses_a_misfit_and_the_directory_of_another_config(script, fini
 
 @pytest.mark.parametrize(
     ("spec", "reason"),
-    [(f"{DIGITS}:tiny", "choose one of"), ("configs/lsdm_digit.py", "configs/lsdm_digits.py"), (None, "--config")],
+    [(f"{DIGITS}:tiny", "choose one of"), ("configs/lsdm_digit.py", "lsdm_digits"), (None, "--config")],
 )
 def test_train_refuses_unknown_configs(spec, reason, script, tmp_path):
     arguments = ["--config", spec] if spec else []
@@ -332,7 +332,10 @@ def test_a_list_of_members_is_printed_and_nothing_is_written(script, tmp_path):
             "--by fd_floor: has no value that is best; choose one of",
         ),
         (["--workdir", "{run}", "--sweep", "--bound"], "--bound: is of one run, not of a sweep (--sweep)"),
-        (["--images", "x.npz", "--config", DIGITS, "--cas"], "--cas: is of one run or a sweep, not of anybody's"),
+        (
+            ["--images", "x.npz", "--config", DIGITS, "--cas"],
+            "--cas: is of one run or a sweep or a comparison, not of anybody's",
+        ),
         (["--workdir", "{run}", "--step", "3"], "matching has no such checkpoint; it has 2, 4"),
         (["--workdir", "{run}", "--step", "three"], "invalid int value"),
         (["--workdir", "{run}", "--num_samples", "-5"], "num_samples"),
