@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from experiment_jax.files import replacing
 from experiment_jax.metrics import frechet, kid, neighbours
 from experiment_jax.runs.checkpoints import digest
 
+log = logging.getLogger(__name__)
 JUDGE, INCEPTION = "judge", "inception"
+FEW = 10  # samples a feature; with fewer the bias of a Fréchet distance is told of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +60,15 @@ class Space:
         return images if self.index is None else images[self.index]
 
     def check(self, count: int) -> None:
-        """Raises UserError where so many samples leave the covariance of their features without full rank."""
-        if count <= self.extractor.size:
-            name, size = self.extractor.name, self.extractor.size
+        """Raises UserError where the covariance of so many samples' features has no full rank; says where they are few."""
+        name, size = self.extractor.name, self.extractor.size
+        if count < FEW * size:
+            log.info(
+                "%d samples for the %d features of %s are few: distances are biased upwards; compare them with their "
+                "floor, and with those of as many samples",
+                *(count, size, name),
+            )
+        if count <= size:
             raise UserError(
                 f"{count} samples are too few for a Fréchet distance in the {size} features of {name}; "
                 f"take {size + 1} or more (--num_samples)"
@@ -74,10 +83,7 @@ class Space:
 
     def measure_samples(self, features: np.ndarray) -> dict[str, float]:
         """Distances and shares of samples, of which the `features` `[N, features]` are given."""
-        results = {
-            "fd_gen": frechet.frechet_distance(frechet.moments([features]), self.moments),
-            "fd_gen_bias": frechet.bias(features, self.moments),
-        }
+        results = {"fd_gen": frechet.frechet_distance(frechet.moments([features]), self.moments)}
         if self.given is None:
             count = min(len(features), len(self.features))  # both shares depend on the counts: both sides have the same
             real, generated = evenly(self.features, count), evenly(features, count)

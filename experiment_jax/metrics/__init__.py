@@ -2,7 +2,7 @@
 
 Nothing here reads a file, knows a data set or owns a feature extractor; who calls says which N, extractor and split.
 
-    frechet     `Moments`, `moments`, `frechet_distance`, `bias`
+    frechet     `Moments`, `moments`, `frechet_distance`
     kid         `kernel_distance`
     neighbours  `nearest_distance`, `precision_recall`, `fidelity`, `memorisation`
     transport   `w1_exact`, `w1_per_class`, `w1_sliced`, `sinkhorn_divergence`
@@ -13,7 +13,7 @@ Nothing here reads a file, knows a data set or owns a feature extractor; who cal
 """
 
 from experiment_jax.metrics.checks import check_classes, check_points
-from experiment_jax.metrics.frechet import Moments, bias, frechet_distance, moments
+from experiment_jax.metrics.frechet import Moments, frechet_distance, moments
 from experiment_jax.metrics.kid import kernel_distance
 from experiment_jax.metrics.latents import hoyer, near_zero, spread
 from experiment_jax.metrics.neighbours import fidelity, memorisation, nearest_distance, precision_recall
@@ -22,7 +22,6 @@ from experiment_jax.metrics.transport import sinkhorn_divergence, w1_exact, w1_p
 
 __all__ = [
     "Moments",
-    "bias",
     "check_classes",
     "check_points",
     "energy_score",

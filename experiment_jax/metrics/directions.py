@@ -43,7 +43,6 @@ SAME = ("fd_gen_vs_recon", "fd_gen", "fd_recon", "kid_gen", "precision", "recall
 FAMILIES = {f"{metric}_": metric for metric in (*SAME, "accepted", "lpips")}
 FAMILIES |= {"accuracy_mix_": "accuracy_mix_1.0", "fd_mix_": "fd_mix_1.0"}
 REAL = ("accuracy_mix_0.0", "fd_mix_0.0")  # of a family, but of real images
-BIAS = "fd_gen_bias"  # of a distance, by its number of samples
 # Measured against latents or reconstructions of the run's own: runs with other representations do not compare.
 OWN = ("w1_latent", "w1_latent_sliced", "fd_gen_vs_recon", "bound_lipschitz", "bound_w1_latent", "bound_right")
 # The main metrics, in the order in which they are read.
@@ -71,7 +70,7 @@ MEANINGS = {
 
 def directed(metric: str) -> str | None:
     """The metric of DIRECTED whose direction this one has; None: no value of it is better than another."""
-    if metric in REAL or metric.startswith(BIAS):
+    if metric in REAL:
         return None
     for prefix in IMAGES:
         metric = metric.removeprefix(prefix)

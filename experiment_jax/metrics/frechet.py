@@ -77,21 +77,6 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     return max(float(distance), 0.0)
 
 
-def bias(features: np.ndarray, other: Moments) -> float:
-    """What `frechet_distance` of n points to `other` has above that of infinitely many, to first order in 1/n.
-
-    The excess falls as 1/n (Chong & Forsyth 2020), so it is what each half of the points, even and odd rows, has above
-    all of them: mean of the halves' distances − distance of all.
-
-    Args:
-        features: points `[n, features]`, in no order that matters.
-        other: what they are compared with; its own count is part of the law here.
-    """
-    whole = frechet_distance(moments([features]), other)
-    halves = [frechet_distance(moments([features[start::2]]), other) for start in range(2)]
-    return float(np.mean(halves) - whole)
-
-
 def _factor(covariance: np.ndarray) -> np.ndarray:
     """F `[features, rank]` with F Fᵀ = covariance; F is A^½ up to a rotation, which singular values do not see."""
     values, vectors = np.linalg.eigh(covariance)
