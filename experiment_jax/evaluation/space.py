@@ -60,7 +60,7 @@ class Space:
         return images if self.index is None else images[self.index]
 
     def check(self, count: int) -> None:
-        """Raises UserError where the covariance of so many samples' features has no full rank; says where they are few."""
+        """Raises UserError where so many samples leave their covariance without full rank; says where they are few."""
         name, size = self.extractor.name, self.extractor.size
         if count < FEW * size:
             log.info(
