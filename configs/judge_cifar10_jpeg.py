@@ -2,7 +2,7 @@
 
     python train.py --config configs/judge_cifar10_jpeg.py --workdir runs/judge_cifar10_jpeg
 
-eval.py trains it by itself, once, into the user's cache folder.
+The shipped judge, judges/cifar10_jpeg, was trained so; eval.py trains one only where the data set is another.
 """
 
 from experiment_jax.config.judges import judge_config, judge_variants

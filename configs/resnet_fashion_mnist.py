@@ -3,7 +3,7 @@
     python train.py --config configs/resnet_fashion_mnist.py:cpu --workdir runs/resnet_fashion_mnist
 
 eval.py trains it by itself, once, into the user's cache folder, where a config names it in `witnesses`.
-The variant `cpu` is what two CPU cores can train: ResNet-8.
+The variant `cpu` is what two CPU cores can train: ResNet-8. It is shipped, judges/fashion_mnist_resnet8.
 """
 
 from experiment_jax.config.judges import resnet_config, resnet_variants

@@ -42,7 +42,7 @@ def test_a_shipped_judge_is_of_its_recipe_small_and_whole(folder):
     assert opened.classify(features).max() < len(opened.class_names)
 
 
-def test_the_data_sets_of_the_issue_have_one():
+def test_the_data_sets_of_the_tables_have_one():
     assert {"digits", "mnist", "fashion_mnist", "cifar10_jpeg", "faces64"} <= {folder.name for folder in SHIPPED}
 
 
