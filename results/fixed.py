@@ -1,15 +1,28 @@
 """The tables of runs that the fixed judges measured: a function a subject, from the results to its tables by name."""
 
+import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from documents import SAMPLED, Results, Row, Table, Written, columns
+from documents import ROOT, SAMPLED, Results, Row, Table, Written, columns
 
 
 def noisy(key: str, decimals: int = 3) -> str:
     """The format of a metric with its standard error."""
     return f"{{{key}:.{decimals}f}} ± {{{key}_se:.{decimals}f}}"
+
+
+def judges(_: Results) -> dict[str, Table]:
+    """The shipped judges, from their cards."""
+    rows = []
+    for path in sorted((ROOT / "judges").glob("*/card.json")):
+        card = json.loads(path.read_text())
+        size = (path.parent / "weights.safetensors").stat().st_size / 1e6
+        rows.append(dict(card, name=path.parent.name, short=card["sha256"][:12], size=size, **card["data"]))
+    shown = {"judge": "`{name}`", "digest": "`{short}`", "recipe": "`{recipe}`", "MB": "{size:.2f}"}
+    shown |= {"training images": "{images:,}", "accuracy on test": "{accuracy_test:.4f}"}
+    return {"judges": Table(shown, rows, caption=False)}
 
 
 def digits(results: Results) -> dict[str, Table]:

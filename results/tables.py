@@ -24,7 +24,7 @@ def digits_sweep(results: Results) -> dict[str, Table]:
     }
 
 
-SUBJECTS = (fixed.digits, fixed.fashion, fixed.super_resolution, fixed.colour)
+SUBJECTS = (fixed.judges, fixed.digits, fixed.fashion, fixed.super_resolution, fixed.colour)
 OLDER = (digits_sweep, lsdm.fashion, lsdm.representations, lsdm.unpaired, lsdm.super_resolution, regene.fashion)
 NOTE = "Older judge, not comparable."
 
