@@ -21,8 +21,8 @@ from table import head
 from experiment_jax import load_config, train
 from experiment_jax.data.load import read
 from experiment_jax.data.split import Split
-from experiment_jax.evaluation import extractors, judges
-from experiment_jax.evaluation.space import Space
+from experiment_jax.extractors import judges, public
+from experiment_jax.extractors.space import Space
 from experiment_jax.metrics import frechet
 
 Fault = Callable[[Split, float, np.random.Generator], Split]
@@ -130,7 +130,7 @@ def main() -> None:
             network = judges.find(config.judge, config.data, train).extractor
             real = test.images
         else:
-            network = extractors.find(name)
+            network = public.find(name)
             real = test.images[: flags.count]
         measure(Space(network, real, None), parts)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 METHODS = ("lsdm_jax", "regene_jax")
 FOUNDATIONS = ("config", "data", "devices", "metrics", "drawing", "files", "errors")
-ORDER = ("method", "networks", "runs", "training", "evaluation", "sweep", "commands")  # each may import those before it
+# Each may import those before it.
+ORDER = ("method", "networks", "runs", "training", "extractors", "evaluation", "comparison", "sweep", "commands")
 HEIGHT = dict.fromkeys(FOUNDATIONS, 0) | {room: number for number, room in enumerate(ORDER, 1)}
 
 

@@ -16,7 +16,7 @@ PROGRAM = """
 from pathlib import Path
 import experiment_jax
 from experiment_jax import load_config, train
-from experiment_jax.evaluation import judges
+from experiment_jax.extractors import judges
 
 config = load_config("lsdm_digits:few", {"stages": ("representation",), "representation.steps": 0})
 assert Path(experiment_jax.__file__).is_relative_to(SITE)

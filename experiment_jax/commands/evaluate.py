@@ -12,14 +12,14 @@ from typing import NoReturn
 
 from experiment_jax.commands import command_line
 from experiment_jax.commands.modes import COMPARE, ENLARGE, IMAGES, KEEP_JUDGE, KEEP_REFERENCE, RUN, SWEEP, mode_of
+from experiment_jax.comparison.compare import compare
 from experiment_jax.config.load import load as load_config
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation.compare import compare
 from experiment_jax.evaluation.enlarge import enlarge
 from experiment_jax.evaluation.evaluate import evaluate, evaluate_images, keep_reference
 from experiment_jax.evaluation.files import read_images, save_samples
-from experiment_jax.evaluation.judges import keep as keep_judge
 from experiment_jax.evaluation.shown import summary
+from experiment_jax.extractors.judges import keep as keep_judge
 from experiment_jax.runs.run import load_run
 from experiment_jax.sweep.evaluate import evaluate as evaluate_sweep
 

@@ -11,21 +11,14 @@ from ml_collections import ConfigDict
 from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import (
-    classification_score,
-    extractors,
-    judges,
-    latents,
-    references,
-    similarity,
-    super_resolution,
-)
+from experiment_jax.evaluation import classification_score, latents, super_resolution
 from experiment_jax.evaluation import protocol as protocols
-from experiment_jax.evaluation.extractor import Distance
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.real_images import real_images, train_and_test
 from experiment_jax.evaluation.reference import Reference, space_of
 from experiment_jax.evaluation.shown import picture
+from experiment_jax.extractors import judges, public, references, similarity
+from experiment_jax.extractors.extractor import Distance
 from experiment_jax.files import write_text
 from experiment_jax.method.build import resolve
 from experiment_jax.method.stage import Samples
@@ -113,16 +106,16 @@ def reference_of(config: ConfigDict, plan: Plan) -> tuple[Reference, Split]:
         UserError: what `real_images` refuses, a judge or witness of other images, a network that is not installed or
             that the run was trained with, or a reference that does not fit.
     """
-    for name in extractors.trained_on(config) & plan.networks().keys():
+    for name in public.trained_on(config) & plan.networks().keys():
         raise UserError(f"--extractor {name}: the run was trained with it, so it does not judge it; name another")
-    networks = [(extractors.find(name, plan.inception_weights), count) for name, count in plan.networks().items()]
+    networks = [(public.find(name, plan.inception_weights), count) for name, count in plan.networks().items()]
     split, count = plan.split_and_count(config)
     found = judges.of_run(config, train, plan.judge)
     real, chosen = real_images(config, split, count, plan.seed)
     given = references.read_all(plan.references, real.compared, real.split)
     judge = found.pop("judge")
-    public = [space_of(net, count, real, chosen, references.given_of(given, net)) for net, count in networks]
-    reference = Reference(judge, real, found, public, references.given_of(given, judge.extractor))
+    spaces = [space_of(net, count, real, chosen, references.given_of(given, net)) for net, count in networks]
+    reference = Reference(judge, real, found, spaces, references.given_of(given, judge.extractor))
     references.check_used(given, [space.extractor for space in reference.spaces])
     return reference, chosen
 
@@ -229,7 +222,7 @@ def keep_reference(config: ConfigDict, path: str, **options: Any) -> dict[str, A
         raise UserError("--save_reference: keeps one network's statistics of all images; type --extractor vgg16")
     split, _ = plan.split_and_count(config)
     if networks:
-        network = extractors.find(*networks, plan.inception_weights)
+        network = public.find(*networks, plan.inception_weights)
     else:
         network = judges.find(plan.judge or config.judge, config.data, train).extractor
     training, test = train_and_test(config, split)

@@ -14,10 +14,10 @@ import numpy as np
 from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import protocol as protocols
-from experiment_jax.evaluation.extractor import Extractor
-from experiment_jax.evaluation.judge import Judge, digests
 from experiment_jax.evaluation.real_images import RealImages
-from experiment_jax.evaluation.space import Space, spread
+from experiment_jax.extractors.extractor import Extractor
+from experiment_jax.extractors.judge import Judge, digests
+from experiment_jax.extractors.space import Space, spread
 from experiment_jax.metrics import frechet, neighbours
 from experiment_jax.metrics.checks import check_points
 

@@ -21,8 +21,8 @@ import numpy as np
 from experiment_jax.data import passes
 from experiment_jax.data.split import Split
 from experiment_jax.drawing import pictures
-from experiment_jax.evaluation.extractor import Distance
-from experiment_jax.evaluation.judge import Judge
+from experiment_jax.extractors.extractor import Distance
+from experiment_jax.extractors.judge import Judge
 from experiment_jax.metrics import frechet, restoration
 from experiment_jax.networks.ssim import ssim
 from experiment_jax.runs.run import Run

@@ -1,7 +1,7 @@
 """A classifier of another architecture than the judge's: ResNet-v1 for small images (He et al. 2016, section 4.2).
 
 Depth 56 is the neutral classifier of ReGene's accuracies (arXiv 2004.07543, section 5). It is trained and cached
-as the judge is (`experiment_jax.evaluation.judges`), with the same augmentation and loss.
+as the judge is (`experiment_jax.extractors.judges`), with the same augmentation and loss.
 """
 
 import functools

@@ -13,12 +13,12 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.comparison import comparable, kept
+from experiment_jax.comparison.table import Numbers, Row, metrics_of, numbers, to_csv
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import comparable, kept
 from experiment_jax.evaluation import evaluate as evaluation
 from experiment_jax.evaluation.plan import Plan
-from experiment_jax.evaluation.table import Numbers, Row, metrics_of, numbers, to_csv
 from experiment_jax.files import write_text
 from experiment_jax.metrics import noise
 from experiment_jax.metrics.directions import DIRECTED, badness, directed

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from experiment_jax.comparison.table import Row, best_of, cell, metrics_of, settings_of, shown, titled
 from experiment_jax.drawing import pages, plots
 from experiment_jax.drawing.pages import Cell
-from experiment_jax.evaluation.table import Row, best_of, cell, metrics_of, settings_of, shown, titled
 
 CURVES = 8  # more have no legend
 CAPTION = (

@@ -14,7 +14,7 @@ from experiment_jax import load_config
 from experiment_jax.config.sections import experiment
 from experiment_jax.data import load
 from experiment_jax.data.split import UNPAIRED, view
-from experiment_jax.evaluation import judges
+from experiment_jax.extractors import judges
 
 DATA = Path(__file__).parent
 TINY = DATA / "tiny_digits" / "1.0.0"

@@ -9,12 +9,12 @@ from PIL import Image
 
 from experiment_jax import evaluate, load_config, load_run, train
 from experiment_jax.evaluation import evaluate as evaluation
-from experiment_jax.evaluation import judges
 from experiment_jax.evaluation.evaluate import evaluate_images, reference_of
 from experiment_jax.evaluation.files import read_images
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.real_images import real_images
 from experiment_jax.evaluation.shown import summary
+from experiment_jax.extractors import judges
 from experiment_jax.metrics import latents as latent_metrics
 from experiment_jax.runs import directory
 

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from experiment_jax import evaluate, load_config, load_run, train
-from experiment_jax.evaluation import sample_row, super_resolution
+from experiment_jax.comparison import sample_row
+from experiment_jax.evaluation import super_resolution
 from experiment_jax.evaluation.enlarge import enlarge
 from experiment_jax.evaluation.evaluate import reference_of
 from experiment_jax.evaluation.files import save_samples

@@ -11,7 +11,7 @@ from scipy.signal import correlate
 from experiment_jax import load_config, train
 from experiment_jax.config.judges import resnet_config
 from experiment_jax.devices.batch_axis import WHOLE, BatchAxis
-from experiment_jax.evaluation import judges
+from experiment_jax.extractors import judges
 from experiment_jax.method.stage import Context, Model
 from experiment_jax.networks import resnet
 

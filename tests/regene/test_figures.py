@@ -15,9 +15,9 @@ from skimage.metrics import structural_similarity
 from experiment_jax import load_config, train
 from experiment_jax.data import load
 from experiment_jax.data import split as data
-from experiment_jax.evaluation.judge import Judge
 from experiment_jax.evaluation.real_images import real_images
 from experiment_jax.evaluation.reference import Reference
+from experiment_jax.extractors.judge import Judge
 from experiment_jax.method.stage import Model, Samples
 from experiment_jax.runs.run import Run
 from regene_jax import figures, sections

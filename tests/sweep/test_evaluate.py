@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from experiment_jax import load_run, train
+from experiment_jax.comparison.table import Row
 from experiment_jax.drawing import plots
-from experiment_jax.evaluation import judges
-from experiment_jax.evaluation.table import Row
+from experiment_jax.extractors import judges
 from experiment_jax.sweep import evaluate as evaluation
 from experiment_jax.sweep import members, page
 from experiment_jax.sweep.evaluate import evaluate

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from experiment_jax.evaluation import similarity
+from experiment_jax.extractors import similarity
 from experiment_jax.networks.pretrained import lpips, weights
 
 

@@ -15,15 +15,15 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.comparison import comparable, compare_page, contenders, kept, sample_row
+from experiment_jax.comparison.compare_page import Comparison
+from experiment_jax.comparison.contenders import Contender
+from experiment_jax.comparison.table import Row, best_of, numbers
 from experiment_jax.data import load
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import comparable, compare_page, contenders, kept, sample_row
 from experiment_jax.evaluation import evaluate as evaluation
-from experiment_jax.evaluation.compare_page import Comparison
-from experiment_jax.evaluation.contenders import Contender
 from experiment_jax.evaluation.files import read_images
 from experiment_jax.evaluation.plan import Plan
-from experiment_jax.evaluation.table import Row, best_of, numbers
 from experiment_jax.files import replacing
 from experiment_jax.metrics.directions import OWN
 

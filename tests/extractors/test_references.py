@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from experiment_jax.evaluation import references
 from experiment_jax.evaluation.evaluate import evaluate_images, keep_reference, reference_of
 from experiment_jax.evaluation.plan import Plan
+from experiment_jax.extractors import references
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from ml_collections import ConfigDict
 
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import judges
 from experiment_jax.evaluation.plan import Plan
+from experiment_jax.extractors import judges
 from experiment_jax.training.train import train
 
 IMAGES = ("crop", "size", "label")  # settings of the data that say what an image and a class is

@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiment_jax.comparison.contenders import Contender
+from experiment_jax.comparison.table import TIMES, Row, cell, metrics_of, titled, to_csv, to_markdown
 from experiment_jax.config.types import flat
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.drawing import pages
 from experiment_jax.drawing.pages import Cell, Markup
 from experiment_jax.evaluation import protocol as protocols
-from experiment_jax.evaluation.contenders import Contender
-from experiment_jax.evaluation.table import TIMES, Row, cell, metrics_of, titled, to_csv, to_markdown
 from experiment_jax.metrics.directions import MEANINGS, OWN, directed
 from experiment_jax.metrics.noise import ERROR
 

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from experiment_jax.evaluation.table import (
+from experiment_jax.comparison.table import (
     Row,
     best_of,
     cell,

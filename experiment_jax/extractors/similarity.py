@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from experiment_jax.data import passes
-from experiment_jax.evaluation.extractor import Distance
+from experiment_jax.extractors.extractor import Distance
 from experiment_jax.networks.pretrained import inputs
 from experiment_jax.networks.pretrained.lpips import from_package, lpips
 

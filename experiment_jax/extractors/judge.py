@@ -32,7 +32,7 @@ from experiment_jax.data import load as data
 from experiment_jax.data import passes
 from experiment_jax.data.split import Dataset, Split
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation.extractor import Extractor
+from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.files import replacing, write_text
 from experiment_jax.method.build import build
 from experiment_jax.method.stage import Model

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.data import passes
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation.extractor import Extractor
+from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.networks.pretrained import efficientnet_lite0, inception, inputs, vgg16
 
 PyTree = Any

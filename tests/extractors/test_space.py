@@ -6,10 +6,10 @@ import pytest
 from experiment_jax import evaluate, load_run
 from experiment_jax.devices import cache
 from experiment_jax.evaluation.evaluate import reference_of
-from experiment_jax.evaluation.extractor import Extractor
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.reference import space_of
-from experiment_jax.evaluation.space import Space
+from experiment_jax.extractors.extractor import Extractor
+from experiment_jax.extractors.space import Space
 from experiment_jax.metrics import frechet, noise
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from experiment_jax.data.split import Split
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation.extractor import Extractor
-from experiment_jax.evaluation.space import INCEPTION
+from experiment_jax.extractors.extractor import Extractor
+from experiment_jax.extractors.space import INCEPTION
 from experiment_jax.files import replacing
 from experiment_jax.metrics import frechet
 from experiment_jax.runs.checkpoints import digest

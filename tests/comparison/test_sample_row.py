@@ -5,9 +5,9 @@ import json
 import numpy as np
 
 from experiment_jax import load_run
+from experiment_jax.comparison import sample_row
 from experiment_jax.data.split import Split
 from experiment_jax.drawing import pictures
-from experiment_jax.evaluation import sample_row
 
 
 def test_runs_of_two_seeds_are_drawn_from_the_same_keys(evaluated, copied):

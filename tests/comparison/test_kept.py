@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiment_jax.evaluation import kept, sample_row
+from experiment_jax.comparison import kept, sample_row
 from experiment_jax.evaluation.plan import Plan
 
 

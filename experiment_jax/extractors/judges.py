@@ -20,8 +20,8 @@ from experiment_jax.config import load as configs
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.devices import cache
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import judge as judge_files
-from experiment_jax.evaluation.judge import Judge
+from experiment_jax.extractors import judge as judge_files
+from experiment_jax.extractors.judge import Judge
 from experiment_jax.files import shipped
 from experiment_jax.runs.run import Run, load_run
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.comparison import sample_row
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import judges, sample_row
-from experiment_jax.evaluation.judge import digests
 from experiment_jax.evaluation.plan import Plan
+from experiment_jax.extractors import judges
+from experiment_jax.extractors.judge import digests
 from experiment_jax.runs import checkpoints
 from experiment_jax.runs.run import load_run
 from experiment_jax.training.train import train

@@ -11,7 +11,7 @@ from experiment_jax import load_config, load_run, train
 from experiment_jax.config.load import load
 from experiment_jax.data.load import read
 from experiment_jax.data.split import Split
-from experiment_jax.evaluation import judge, judges
+from experiment_jax.extractors import judge, judges
 from experiment_jax.files import shipped
 
 SHIPPED = sorted(path.parent for path in shipped("judges").glob("*/card.json"))

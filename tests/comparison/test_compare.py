@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from experiment_jax import load_run
+from experiment_jax.comparison import contenders
+from experiment_jax.comparison.compare import check_directory, compare
+from experiment_jax.comparison.compare_page import Comparison, differences, files
+from experiment_jax.comparison.table import Row, best_of, numbers
 from experiment_jax.data.split import Split
-from experiment_jax.evaluation import contenders
-from experiment_jax.evaluation.compare import check_directory, compare
-from experiment_jax.evaluation.compare_page import Comparison, differences, files
 from experiment_jax.evaluation.evaluate import evaluate_images
-from experiment_jax.evaluation.table import Row, best_of, numbers
 
 TIMES = ("seconds", "images_per_second", "latents_per_second")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiment_jax.devices import cache
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation.extractor import Extractor
+from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.files import replacing
 from experiment_jax.metrics import frechet, kid, neighbours
 from experiment_jax.runs.checkpoints import digest
