@@ -117,6 +117,8 @@ def reference_of(config: ConfigDict, plan: Plan) -> tuple[Reference, Split]:
     spaces = [space_of(net, count, real, chosen, references.given_of(given, net)) for net, count in networks]
     reference = Reference(judge, real, found, spaces, references.given_of(given, judge.extractor))
     references.check_used(given, [space.extractor for space in reference.spaces])
+    for space in reference.spaces:
+        space.tell_if_few(len(space.take(chosen.labels)))
     return reference, chosen
 
 

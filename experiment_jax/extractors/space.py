@@ -60,18 +60,22 @@ class Space:
         return images if self.index is None else images[self.index]
 
     def check(self, count: int) -> None:
-        """Raises UserError where so many samples leave their covariance without full rank; says where they are few."""
+        """Raises UserError where so many samples leave the covariance of their features without full rank."""
+        name, size = self.extractor.name, self.extractor.size
+        if count <= size:
+            raise UserError(
+                f"{count} samples are too few for a Fréchet distance in the {size} features of {name}; "
+                f"take {size + 1} or more (--num_samples)"
+            )
+
+    def tell_if_few(self, count: int) -> None:
+        """Logs that distances of so many samples are biased, where they are few."""
         name, size = self.extractor.name, self.extractor.size
         if count < FEW * size:
             log.info(
                 "%d samples for the %d features of %s are few: distances are biased upwards; compare them with their "
                 "floor, and with those of as many samples",
                 *(count, size, name),
-            )
-        if count <= size:
-            raise UserError(
-                f"{count} samples are too few for a Fréchet distance in the {size} features of {name}; "
-                f"take {size + 1} or more (--num_samples)"
             )
 
     def floor(self) -> dict[str, float]:

@@ -92,9 +92,9 @@ def test_features_of_real_images_are_kept_by_network_and_content(monkeypatch, tm
 def test_few_samples_are_told_of(caplog):
     caplog.set_level("INFO", "experiment_jax")
     space = Space(pixels(), images(40), None)
-    space.check(40)
+    space.tell_if_few(40)
     assert not caplog.text
-    space.check(39)
+    space.tell_if_few(39)
     assert "39 samples for the 4 features of plain are few: distances are biased upwards" in caplog.text
 
 
