@@ -156,6 +156,8 @@ def _measure(
     samples, images_per_second = timed(run, run.sample, condition, plan.seed)
     results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
     results["latents_per_second"] = timed(run, run.sample_latents, condition, plan.seed)[1]
+    if run.model.degrade is None and run.model.conditional:
+        results |= latents.floor(run, reference.real, real)
     if run.model.degrade is not None:
         results |= super_resolution.measure_rivals(
             run, reference.judge, reference.space.moments, chosen, condition, lpips

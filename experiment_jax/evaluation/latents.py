@@ -25,13 +25,21 @@ def representation_metrics(run: Run, real: Split, latents: np.ndarray) -> dict[s
     return results
 
 
+def floor(run: Run, real: RealImages, latents: np.ndarray) -> dict[str, float]:
+    """`w1_latent_floor`: W₁ per class of real images of the other split, as many of each class as there are samples, to
+    those that samples are compared with, of which the `latents` `[M, latent]` are given; {} where there are not as many.
+    """
+    if not real.matched:
+        return {}
+    other = run.encode(real.other.images), real.other.labels
+    distances = transport.w1_per_class(*other, latents, real.compared.labels, run.dataset.num_classes)
+    return {"w1_latent_floor": float(np.mean(distances))}
+
+
 def sample_metrics(
     run: Run, real: RealImages, latents: np.ndarray, samples: np.ndarray, labels: np.ndarray | None
 ) -> dict[str, float]:
-    """`w1_latent`, its floor and `spread`, exact and per class, and the sliced W₁ of all; in the model's latents.
-
-    The floor takes real images of the other split, as many of each class as there are samples; where there are not as
-    many, it is absent.
+    """`w1_latent` and `spread`, exact and per class, and the sliced W₁ of all; in the model's latents.
 
     Args:
         run: whose latents they are.
@@ -46,13 +54,8 @@ def sample_metrics(
     classes = run.dataset.num_classes
     reference = latents, real.compared.labels
     generated = samples, labels
-    floor = {}
-    if real.matched:
-        other = run.encode(real.other.images), real.other.labels
-        floor["w1_latent_floor"] = float(np.mean(transport.w1_per_class(*other, *reference, classes)))
     return {
         "w1_latent": float(np.mean(transport.w1_per_class(*generated, *reference, classes))),
-        **floor,
         **sliced,
         "spread": metrics.spread(*generated, *reference, classes),
     }
