@@ -26,8 +26,14 @@ def representation_metrics(run: Run, real: Split, latents: np.ndarray) -> dict[s
 
 
 def floor(run: Run, real: RealImages, latents: np.ndarray) -> dict[str, float]:
-    """`w1_latent_floor`: W₁ per class of real images of the other split, as many of each class as there are samples, to
-    those that samples are compared with, of which the `latents` `[M, latent]` are given; {} where there are not as many.
+    """`w1_latent_floor`: W₁ per class of real images of the other split to those that samples are compared with.
+
+    They are as many of each class as there are samples; where there are not as many, it is absent.
+
+    Args:
+        run: whose latents they are.
+        real: the real images.
+        latents: of those that samples are compared with, `[M, latent]`.
     """
     if not real.matched:
         return {}
