@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from experiment_jax import load_config
 from experiment_jax.data import passes
 from experiment_jax.evaluation.evaluate import reference_of
 from experiment_jax.evaluation.plan import Plan
@@ -104,3 +105,9 @@ def test_how_samples_are_ordered_and_batched_does_not_show(reference, monkeypatc
 def test_a_judge_of_another_data_set_is_refused(digits, refused):
     message = refused(reference_of, digits(data__name="fashion_mnist"), Plan())
     assert "judges digits, not fashion_mnist" in message
+
+
+def test_who_trained_on_a_network_is_not_judged_by_it(refused):
+    config = load_config("configs/regene_digits.py", {"perceptual.kind": "vgg16"})
+    message = refused(reference_of, config, Plan(extractors=("judge", "vgg16")))
+    assert message == "--extractor vgg16: the run was trained with it, so it does not judge it; name another"
