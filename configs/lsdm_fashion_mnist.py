@@ -2,9 +2,9 @@
 
     python train.py --config configs/lsdm_fashion_mnist.py --workdir runs/lsdm_fashion_mnist
 
-2 CPU cores: representation 13 minutes, matching 19 (both measured beside other work). `fd_gen` 0.549, `fd_recon` 0.447,
-accuracy 0.893, spread 0.932. `:flow`, 22 minutes of one core: 0.491, accuracy 0.872, spread 0.997; `:score`, 29 minutes
-of one core: 0.537, 0.841, 0.968. All rows, and what was missed, in docs/fashion_mnist.md.
+2 CPU cores: representation 13 minutes, matching 19 (both measured beside other work). `fd_gen` 0.534, `fd_recon` 0.448,
+accuracy 0.891, spread 0.933. `:flow`, 22 minutes of one core: 0.493, accuracy 0.877, spread 0.992. `:score` takes 29
+minutes of one core. All rows: docs/results.md; how they came about, and what was missed: docs/fashion_mnist.md.
 """
 
 from experiment_jax.config.sections import experiment

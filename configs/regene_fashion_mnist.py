@@ -3,7 +3,7 @@
     python train.py --config configs/regene_fashion_mnist.py --workdir runs/regene_fashion_mnist
 
 One core of two, beside another training: classifier 5 minutes, decoder 10. Accuracy of the classifier 0.924, of samples
-0.992; `fd_gen` 1.144, `fd_recon` 0.552, spread 0.657; with `:neighbours` 0.994, 0.905, 0.552 and 0.827. All rows:
+0.992; `fd_gen` 1.210, `fd_recon` 0.591, spread 0.659; with `:neighbours` 0.994, 0.961, 0.591 and 0.822. All rows:
 docs/regene.md.
 """
 
