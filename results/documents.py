@@ -145,7 +145,8 @@ def markdown(table: Table, note: str = "") -> str:
     _embolden(body, [headers.index(header) for header in table.largest], sign=-1)
     lines = [" | ".join(cells) for cells in (headers, ["---"] * len(headers), *body)]
     text = "".join(f"| {line} |\n" for line in lines)
-    below = " ".join(filter(None, [note, _caption(table.rows) if table.caption else ""]))
+    noisy = any(" ± " in cell for cells in body for cell in cells)
+    below = " ".join(filter(None, [note, _caption(table.rows, noisy) if table.caption else ""]))
     return text + (f"\n{below}\n" if below else "")
 
 
@@ -167,8 +168,6 @@ def _embolden(body: list[list[str]], columns: Sequence[int], across: bool = Fals
         for (row, column), (value, own) in values.items():
             if value == best or abs(value - best) < 2 * math.hypot(own, error):
                 body[row][column] = NUMBER.sub(r"**\g<0>**", body[row][column], count=1)
-                if not (own or error):
-                    break  # without errors nothing ties: the first of equals
 
 
 def _value_and_error(cell: str) -> tuple[float, float]:
@@ -178,8 +177,8 @@ def _value_and_error(cell: str) -> tuple[float, float]:
     return tuple(float(match[0].replace(",", "")) if match else 0.0 for match in numbers)
 
 
-def _caption(rows: Sequence[Row]) -> str:
-    """What the numbers of runs rest on; all must be under one judge and one protocol."""
+def _caption(rows: Sequence[Row], noisy: bool) -> str:
+    """What the numbers of runs rest on; all must be under one judge and one protocol. `noisy`: they have errors."""
     measured = [row for row in rows if "judge" in row]
     kinds = {(row["protocol"], row["num_samples"], row["judge"], row["fd_extractor"]) for row in measured}
     if len(kinds) != 1:
@@ -198,7 +197,8 @@ def _caption(rows: Sequence[Row]) -> str:
         said += f" VGG16 `{digest}`: {count:,} samples, `fd_floor_vgg16` {floor:.3f}."
     repeats = {row.get("repeats", 1) for row in measured}
     if repeats != {1}:
-        said += f" ± is the standard error over {max(repeats)} seeds of the samples, of one training."
+        error = ", ± their standard error" if noisy else ""
+        said += f" Means over {max(repeats)} seeds of the samples{error}, of one training."
     return said
 
 

@@ -58,7 +58,7 @@ def fashion(results: Results) -> dict[str, Table]:
 
 
 def seeds(results: Results) -> Table:
-    """Mean and standard error over three trainings, each with another seed; samples are drawn once from each."""
+    """Mean and standard error over three trainings, each with another seed."""
     keys = ("fd_gen", "fd_recon", "accuracy_gen", "precision", "recall", "spread")
     members = {
         "`flow`, 60,000 labels": "lsdm_fashion_mnist_flow",
