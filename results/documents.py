@@ -54,17 +54,17 @@ class Table(NamedTuple):
         rows: the names that the formats use: metrics, and what is written in the row itself.
         smallest: headers of the columns whose smallest number is set in bold, and what ties with it: numbers written as
             "1.23 ± 0.01" tie where they differ by less than twice the standard error of their difference.
-        largest: likewise.
         across: the smallest of a row's `smallest` cells is bold, not of a column's.
         caption: whether a line below says the protocol and the judge of the rows; for rows of metrics.json.
+        largest: headers of the columns whose largest number is set in bold, likewise.
     """
 
     columns: Mapping[str, str]
     rows: Sequence[Row]
     smallest: Sequence[str] = ()
-    largest: Sequence[str] = ()
     across: bool = False
     caption: bool = True
+    largest: Sequence[str] = ()
 
 
 class Results:

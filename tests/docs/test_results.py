@@ -94,6 +94,17 @@ def test_the_smallest_of_a_row_is_bold():
     assert documents.markdown(table).splitlines()[2:] == ["| 3.0, 2.0 | **2.0** |", "| **-1.0**, 9.0 | 9.0 |"]
 
 
+def test_what_ties_with_the_best_is_bold_too():
+    """1.00 ± 0.03 and 1.09 ± 0.04 differ by less than twice 0.05; 1.11 ± 0.04 by more."""
+    rows = [dict(a=a, e=e) for a, e in ((1.0, 0.03), (1.09, 0.04), (1.11, 0.04), (0.99, 0.0))]
+    small = documents.Table({"a": "{a:.2f} ± {e:.2f}"}, rows[:3], ["a"], False, False)
+    bold = [line.startswith("| **") for line in documents.markdown(small).splitlines()[2:]]
+    assert bold == [True, True, False]
+    large = documents.Table({"a": "{a:.2f} ± {e:.2f}"}, rows, caption=False, largest=["a"])
+    bold = [line.startswith("| **") for line in documents.markdown(large).splitlines()[2:]]
+    assert bold == [False, True, True, False]
+
+
 def test_what_was_asked_is_compared_before_rounding():
     found = documents.reached("{:.2f}", 0.9, 1.1, here=0.899, there=1.1)
     assert found == "here: 0.90, missed; there: 1.10"
