@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from experiment_jax import evaluate, load_config, load_run, train
 from experiment_jax.data import load
 from experiment_jax.data.split import View
-from experiment_jax.evaluation.evaluate import summary
+from experiment_jax.evaluation.shown import summary
 from experiment_jax.method.build import build
 from experiment_jax.method.stage import Context, Model
 from experiment_jax.runs import checkpoints
