@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, and the files that come with the packages."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,3 +30,9 @@ def shipped(name: str) -> Path:
     here = Path(__file__).resolve().parent
     installed = here / "shipped" / name
     return installed if installed.is_dir() else here.parent / name
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -196,7 +196,7 @@ def _measure_samples(
         latents.warn_of_rejected_classes(run, samples, labels)
     if run.model.degrade is not None:
         results |= super_resolution.measure_samples(
-            run, reference.judge, chosen, condition, samples.images, seed, lpips
+            run, reference.judge, chosen, condition, samples.images, features, seed, lpips
         )
     return results
 

@@ -69,9 +69,10 @@ def measure_rivals(
     if run.model.regress is not None:
         rivals["regression_"] = run.regress(low)
     results: dict[str, float] = {}
+    true = judge.encode(real.images)
     for prefix, images in rivals.items():
         own = judge.encode(images)
-        found = _measure(run, judge, images, own, real.images, low, lpips)
+        found = _measure(run, images, own, real.images, true, low, lpips)
         if prefix != "recon_":  # that is measured for every run, as fd_recon
             found["fd_gen"] = frechet.frechet_distance(frechet.moments([own]), moments)
         results |= {f"{prefix}{name}": value for name, value in found.items()}
@@ -84,15 +85,15 @@ def measure_samples(
     real: Split,
     low: np.ndarray,
     samples: np.ndarray,
+    features: np.ndarray,
     seed: int,
     lpips: Distance | None = None,
 ) -> dict[str, float]:
     """The metrics of the table above of samples, uint8 `[N, height, width, channels]`; see `measure_rivals`.
 
-    `seed` is of the further samples of the first images.
+    `features` are the judge's of the samples; `seed` is of the further samples of the first images.
     """
-    own = judge.encode(samples)
-    results = _measure(run, judge, samples, own, real.images, low, lpips)
+    results = _measure(run, samples, features, real.images, judge.encode(real.images), low, lpips)
     few, true = low[:CASES], real.images[:CASES].astype(np.float64)
     draws = np.stack([run.sample(few, seed + 1 + number).images for number in range(ENSEMBLE)])
     results["spread_skill"] = restoration.spread_skill(draws, true)
@@ -102,17 +103,17 @@ def measure_samples(
 
 def _measure(
     run: Run,
-    judge: Judge,
     images: np.ndarray,
     features: np.ndarray,
     truth: np.ndarray,
+    true_features: np.ndarray,
     low: np.ndarray,
     lpips: Distance | None,
 ) -> dict[str, float]:
-    """psnr, ssim, lr_consistency, perceptual and lpips of uint8 images that were found from `low`, and their judge's
-    `features`."""
+    """psnr, ssim, lr_consistency, perceptual and lpips of uint8 images that were found from `low`; the judge's features
+    of both sets are given."""
     found = pixel_metrics(run, images, truth, low)
-    found["perceptual"] = float(np.mean(np.linalg.norm(features - judge.encode(truth), axis=1)))
+    found["perceptual"] = float(np.mean(np.linalg.norm(features - true_features, axis=1)))
     if lpips is not None:
         found["lpips"] = float(np.mean(lpips(images, truth)))
     return found

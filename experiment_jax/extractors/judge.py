@@ -33,7 +33,7 @@ from experiment_jax.data import passes
 from experiment_jax.data.split import Dataset, Split
 from experiment_jax.errors import UserError
 from experiment_jax.extractors.extractor import Extractor
-from experiment_jax.files import replacing, write_text
+from experiment_jax.files import replacing, sha256, write_text
 from experiment_jax.method.build import build
 from experiment_jax.method.stage import Model
 from experiment_jax.runs.checkpoints import digest
@@ -154,7 +154,7 @@ def write(config: ConfigDict, frozen: Any, recipe: str, folder: Path) -> None:
     names = traverse_util.flatten_dict(tree, sep="/")
     with replacing(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save({key: np.asarray(leaf, np.float16) for key, leaf in names.items()}))
-    about = dict(recipe=recipe, **decisive(config), data=content(config.data), sha256=_sha256(folder / WEIGHTS))
+    about = dict(recipe=recipe, **decisive(config), data=content(config.data), sha256=sha256(folder / WEIGHTS))
     judge = Judge(folder, about, _model(folder, about))
     test, _ = data.read(config.data, "test")
     about["accuracy_test"] = float(np.mean(judge.classify(judge.encode(test.images)) == test.labels))
@@ -195,7 +195,7 @@ def open_judge(folder: Path) -> Judge:
 def _model(folder: Path, about: Card) -> Model:
     """The classifier that the card describes, with the weights in the folder."""
     path = folder / WEIGHTS
-    if not path.is_file() or _sha256(path) != about["sha256"]:
+    if not path.is_file() or sha256(path) != about["sha256"]:
         raise UserError(f"{path}: is not the file of its card; take the folder from where it was, whole")
     try:
         leaves = {key: leaf.astype(np.float32) for key, leaf in load(path.read_bytes()).items()}
@@ -210,7 +210,3 @@ def _model(folder: Path, about: Card) -> Model:
     [task] = build(config, Dataset(about["data"]["title"], classes, empty, empty))
     frozen = task.stage.Frozen(tree["params"], tree.get("statistics", {}))
     return Model().extend(task.stage).bind(classifier=frozen)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

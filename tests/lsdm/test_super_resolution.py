@@ -128,7 +128,9 @@ def test_measuring_again_compiles_nothing_again(trained):
 
     def measured():
         low = super_resolution.condition(run, real)
-        samples = super_resolution.measure_samples(run, reference.judge, real, low, run.sample(low).images, 0)
+        drawn = run.sample(low).images
+        features = reference.judge.encode(drawn)
+        samples = super_resolution.measure_samples(run, reference.judge, real, low, drawn, features, 0)
         rivals = super_resolution.measure_rivals(run, reference.judge, reference.space.moments, real, low)
         return low, rivals | samples
 

@@ -5,7 +5,6 @@ fetched: docs/fid.md says where it is.
 """
 
 import functools
-import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from experiment_jax.errors import UserError
+from experiment_jax.files import sha256
 from experiment_jax.networks.pretrained.inception_network import FEATURES, SIZE, Inception
 
 log = logging.getLogger(__name__)
@@ -91,8 +91,7 @@ def load(path: str) -> tuple[PyTree, str]:
         found = tensors[name].shape if name in tensors else "absent"
         if found != shape:
             raise UserError(f"{SETTING} {path}: {name} is {found}, that of FID's Inception {shape}; {WHERE}")
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(Path(path))
     if digest != SHA256:
         log.warning(
             "%s %s: its sha256 %s is not that of the published file, %s…: compare its numbers with those of the same "

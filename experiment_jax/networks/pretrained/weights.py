@@ -5,7 +5,6 @@ content is another than what was looked at are named.
 """
 
 import dataclasses
-import hashlib
 import importlib.util
 import logging
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import flax
 import numpy as np
 
 from experiment_jax.errors import UserError
+from experiment_jax.files import sha256
 from experiment_jax.networks.pretrained import arrays
 
 log = logging.getLogger(__name__)
@@ -78,12 +78,6 @@ def installed(source: Source) -> Path | None:
     spec = importlib.util.find_spec(source.package)
     folders = (spec.submodule_search_locations or ()) if spec else ()
     return next((path for folder in folders if (path := Path(folder) / source.file).is_file()), None)
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(source: Source, asked: str, instead: str) -> tuple[Held, str]:
