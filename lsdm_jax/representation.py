@@ -114,7 +114,8 @@ class Representation(Stage):
     @property
     def provides(self):
         prior = {"prior": self.prior} if self.kind.prior else {}
-        return dict(encode=self.encode, decode=self.decode, latent_size=self.config.latent_size, **prior)
+        own = dict(encode=self.encode, decode=self.decode, decoder=self.context.name)
+        return dict(**own, latent_size=self.config.latent_size, **prior)
 
     def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
         own = params[self.context.name]
@@ -146,7 +147,8 @@ class Identity(Stage):
 
     @property
     def provides(self):
-        return dict(encode=self.encode, decode=self.decode, latent_size=math.prod(self.context.image_shape))
+        own = dict(encode=self.encode, decode=self.decode, decoder=None)
+        return dict(**own, latent_size=math.prod(self.context.image_shape))
 
     def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
         return params[self.context.name].standardise(images.reshape(len(images), -1))

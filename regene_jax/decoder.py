@@ -98,7 +98,7 @@ class DecoderStage(Stage):
 
     @property
     def provides(self):
-        return dict(decode=self.decode)
+        return dict(decode=self.decode, decoder=self.context.name)
 
     def decode(self, params: Upstream, latents: jax.Array) -> jax.Array:
         return self.decoder.apply({"params": params[self.context.name].decoder}, latents)

@@ -89,6 +89,37 @@ def perceptual(**own: Any) -> ConfigDict:
     return stage("experiment_jax.networks.perceptual:stage", **settings | own)
 
 
+def sharpening(**own: Any) -> ConfigDict:
+    """The stage that trains a decoder on against an adversary; see `experiment_jax.networks.sharpening`.
+
+    Args:
+        own: settings that differ from the defaults below; `adversary` a mapping of those of its section.
+    """
+    adversary = dict(
+        loss="relativistic",  # or dual: W₁'s, with spectral norms
+        widths=(32, 64),  # channels of each level; a level halves the sides
+        optimiser=optimiser(learning_rate=5e-4, b1=0.0),
+    )
+    settings = dict(
+        view="all",
+        batch_size=128,
+        steps=1500,
+        optimiser=dict(learning_rate=1e-3, b1=0.5),
+        ema_decay=0.99,
+        best="recon_frechet",  # cannot be left out: the decoder as it was is a checkpoint too, so none is worse
+        checkpoint_percent=20.0,
+        weight=0.02,  # of the adversary, at most
+        error_rise=0.04,  # share by which the mean absolute error may rise; then the weight falls
+        l1=1.0,
+        perceptual=3.0,
+        adversary=ConfigDict(adversary),
+    )
+    section = stage("experiment_jax.networks.sharpening:stage", **settings)
+    for key, value in own.items():
+        _assign(section, key, value)
+    return section
+
+
 def optimiser(**own: Any) -> ConfigDict:
     """An optimiser's section, every setting typed: a stage's `optimiser`, or one of several that a stage trains with.
 

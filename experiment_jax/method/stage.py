@@ -48,6 +48,8 @@ class Model:
         params: what each stage froze, by its name; the first argument of every function.
         encode: (params, images `[batch, height, width, channels]` in [-1, 1]) -> latents `[batch, latent]`.
         decode: (params, latents) -> images.
+        decoder: the name of the stage whose frozen field `decoder` holds the parameters of `decode`; None where it has
+            none.
         classify: (params, latents) -> logits `[batch, classes]`.
         features: (params, images) -> list of feature maps `[batch, h, w, features]`, for perceptual losses.
         label: (params, images) -> labels int32 `[batch]` that stand in for those that may not be used.
@@ -70,6 +72,7 @@ class Model:
     params: Upstream = dataclasses.field(default_factory=dict)
     encode: Callable[..., jax.Array] | None = None
     decode: Callable[..., jax.Array] | None = None
+    decoder: str | None = None
     classify: Callable[..., jax.Array] | None = None
     features: Callable[..., list[jax.Array]] | None = None
     label: Callable[..., jax.Array] | None = None

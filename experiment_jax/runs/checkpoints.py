@@ -48,6 +48,11 @@ class Checkpoints:
             ),
         )
 
+    @property
+    def chooses(self) -> bool:
+        """Whether a metric names the best state."""
+        return bool(self._metric)
+
     def save(self, step: int, state: PyTree, metrics: Mapping[str, float]) -> None:
         """Starts to write the state after `step` steps, where there is none; returns once the arrays may be changed.
 

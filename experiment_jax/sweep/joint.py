@@ -138,6 +138,10 @@ class JointCheckpoints:
     def __init__(self, kept: Sequence[Checkpoints], failed: Mapping[int, UserError]) -> None:
         self._kept, self._failed = kept, failed
 
+    @property
+    def chooses(self) -> bool:
+        return self._kept[0].chooses
+
     def latest(self) -> int | None:
         """The latest step that every run has a checkpoint of; later ones, of runs that were saved first, go."""
         done = max(set.intersection(*(set(each.steps()) for each in self._kept)), default=None)

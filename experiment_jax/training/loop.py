@@ -45,7 +45,10 @@ def run(
     with stop_signal() as stop:
         state = steps.start() if done is None else steps.resume(checkpoints.restore(done, steps.like))
         if done is None:
-            logger.row(0, {}, steps.local(state))
+            own = steps.local(state)
+            logger.row(0, {}, own)
+            if checkpoints.chooses:  # the state before the first step may be the best
+                checkpoints.save(0, own, logger.validation)
         while step < schedule.total and not stopped:
             profile(step)
             state, metrics = steps(state, step)

@@ -1,6 +1,7 @@
 """Validation: what is measured and drawn while a stage trains, on images that it does not train on (never test)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiment_jax.data import passes
+from experiment_jax.data.lazy_images import slices
 from experiment_jax.data.split import Dataset, Split, View
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task
 from experiment_jax.method.stage import Model, Upstream, stream
+from experiment_jax.metrics import frechet, restoration, transport
 from experiment_jax.metrics import latents as latent_metrics
-from experiment_jax.metrics import restoration, transport
 
 PyTree = Any
 Measured = tuple[dict[str, float], dict[str, np.ndarray]]  # metrics and pictures, by name
@@ -30,7 +32,8 @@ def names(task: Task, dataset: Dataset) -> tuple[str, ...]:
         return ()
     by_label = task.context.model.degrade is None
     of_samples = ("w1_latent", "spread") if by_label else ("energy", "spread_skill", "psnr", "lr_consistency")
-    given = {"decode": ("recon_l1",), "classify": ("accuracy",), "sample": of_samples}
+    of_decoder = ("recon_l1",) if task.context.model.features is None else ("recon_l1", "recon_frechet")
+    given = {"decode": of_decoder, "classify": ("accuracy",), "sample": of_samples}
     return tuple(name for function in given if function in task.stage.provides for name in given[function])
 
 
@@ -74,9 +77,10 @@ def validation(task: Task, dataset: Dataset) -> Callable[[PyTree, Upstream], Mea
     sees them. Without a validation part there are pictures, made of training images, and no metrics.
 
     Returns:
-        (state, upstream) -> (metrics, pictures): `recon_l1` of a decoder, `accuracy` of a classifier, `w1_latent` and
-        `spread` of a sampler, or, where that starts from low-resolution images, `energy` (score, of latents),
-        `spread_skill`, `psnr` and `lr_consistency`; "reconstructions" and "samples", uint8 `[height, width, 3]`.
+        (state, upstream) -> (metrics, pictures): `recon_l1` of a decoder and, in the features of the run's own stage,
+        `recon_frechet`; `accuracy` of a classifier; `w1_latent` and `spread` of a sampler, or, where that starts from
+        low-resolution images, `energy` (score, of latents), `spread_skill`, `psnr` and `lr_consistency`;
+        "reconstructions" and "samples", uint8 `[height, width, 3]`.
     """
     stage, name = task.stage, task.name
     held_out = len(dataset.validation) > 0
@@ -87,6 +91,7 @@ def validation(task: Task, dataset: Dataset) -> Callable[[PyTree, Upstream], Mea
 
     encode = jax.jit(lambda params, images: model.encode(params, passes.to_float(images)))
     decode = jax.jit(lambda params, latents: passes.to_uint8(model.decode(params, latents)))
+    texture = _texture_distance(model)
     classify = jax.jit(lambda params, latents: jnp.argmax(model.classify(params, latents), axis=-1))
     of_samples: OfSamples = (
         _of_labels(model, part, dataset.num_classes, key, held_out)
@@ -105,6 +110,8 @@ def validation(task: Task, dataset: Dataset) -> Callable[[PyTree, Upstream], Mea
             measured["recon_l1"] = float(np.mean(np.abs(images.astype(np.float32) - part.images)) / 127.5)
             pairs = pictures.alternate(part.images[: 5 * COLUMNS], images[: 5 * COLUMNS], COLUMNS)
             drawn["reconstructions"] = pictures.grid(pairs)
+            if held_out and model.features is not None:
+                measured["recon_frechet"] = texture(params, part.images, images)
         if "classify" in stage.provides:
             measured["accuracy"] = float(np.mean(np.asarray(classify(params, latents)) == part.labels))
         if "sample" in stage.provides:
@@ -113,6 +120,30 @@ def validation(task: Task, dataset: Dataset) -> Callable[[PyTree, Upstream], Mea
         return (measured if held_out else {}), drawn
 
     return validate
+
+
+def _texture_distance(model: Model) -> Callable[[PyTree, Any, np.ndarray], float]:
+    """A function of (params, images, reconstructions), both uint8: the Fréchet distance in the model's feature maps.
+
+    It is a mean over the levels of maps. Each place of a map is a point, so few images are enough, and what is compared
+    is texture, wherever it is.
+    """
+
+    @partial(jax.jit, static_argnums=2)
+    def of_level(params: PyTree, batch: jax.Array, level: int) -> jax.Array:
+        found = model.features(params, passes.to_float(batch))[level]
+        return found.reshape(-1, found.shape[-1])
+
+    def moments(params: PyTree, images: Any, level: int) -> frechet.Moments:
+        return frechet.moments(np.asarray(of_level(params, batch, level)) for batch in slices(images, passes.PASS))
+
+    def distance(params: PyTree, images: Any, decoded: np.ndarray) -> float:
+        one = jax.ShapeDtypeStruct((1, *images.shape[1:]), jnp.float32)
+        levels = range(len(jax.eval_shape(model.features, params, one)))
+        pairs = [[moments(params, each, level) for each in (images, decoded)] for level in levels]
+        return float(np.mean([frechet.frechet_distance(*pair) for pair in pairs]))
+
+    return distance
 
 
 def _of_labels(model: Model, part: Split, num_classes: int, key: jax.Array, measures: bool) -> OfSamples:

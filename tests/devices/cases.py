@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import optax
 
-from experiment_jax.config.sections import experiment
+from experiment_jax.config.sections import experiment, sharpening
 from experiment_jax.data.load import load
 from experiment_jax.devices import pmap
 from experiment_jax.devices.mesh import Devices
@@ -30,12 +30,18 @@ def recipe(**sections):
 
 
 # What is random for each row or taken over the batch: noise of the latents and their scale; the law of all latents;
-# BatchNorm's statistics; latents that were computed once, and noise on them; transport of the global batch.
+# BatchNorm's statistics; latents that were computed once, and noise on them; two networks and the error of one;
+# transport of the global batch.
 CASES = {
     "autoencoder": recipe(representation=(lsdm.representation, NETWORK | dict(autoencoder=dict(noise=0.3)))),
     "wae": recipe(representation=(lsdm.representation, NETWORK | dict(kind="wae"))),
     "batchnorm": recipe(classifier=(regene.classifier, NETWORK)),
     "decoder": recipe(classifier=(regene.classifier, NETWORK), decoder=(regene.decoder, dict(widths=(4,), noise=0.3))),
+    "sharpening": recipe(
+        perceptual=(lsdm.perceptual, dict(widths=(4,))),
+        representation=(lsdm.representation, NETWORK),
+        sharpening=(sharpening, dict(adversary=dict(widths=(4,)))),
+    ),
     "sinkhorn": recipe(
         representation=(lsdm.representation, NETWORK), matching=(lsdm.matching, SINKHORN | dict(batch_size=80))
     ),
@@ -55,7 +61,8 @@ def outcome(case, parallel, count):
     for step in range(STEPS):
         state, metrics = steps(state, step)
         if gradient is None:
-            moment = optax.tree.get(steps.local(state).optimiser, "mu")  # of Adam: (1 − b1) times the gradient
+            # Of each Adam: (1 − b1) times the gradient.
+            moment = [found for _, found in optax.tree.get_all_with_path(steps.local(state), "mu")]
             gradient = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(moment)])
         losses.append(float(steps.local(metrics)["loss"]))
     return gradient, np.asarray(losses)

@@ -1,6 +1,7 @@
 """A stage small enough to see through, a linear map fitted to noisy targets, and its training without a config file."""
 
 import dataclasses
+import signal
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -184,3 +185,21 @@ def assert_identical():
             np.testing.assert_array_equal(one, other, err_msg=jax.tree_util.keystr(path))
 
     return check
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """`stop_after(stage, step)`: SIGTERM arrives after that step of that stage, once."""
+
+    def arrange(stage, step):
+        advance = Logger.advance
+
+        def watched(self, reached):
+            advance(self, reached)
+            if (self.name, reached) == (stage, step):
+                monkeypatch.setattr(Logger, "advance", advance)
+                signal.raise_signal(signal.SIGTERM)
+
+        monkeypatch.setattr(Logger, "advance", watched)
+
+    return arrange

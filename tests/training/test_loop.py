@@ -133,14 +133,14 @@ def scores(values):
     ("best", "values", "step"),
     [
         ("score", [9.0, 3.0, 1.0, 2.0, 4.0], 4),
-        ("score", [0.0, 3.0, 5.0, 2.0, 4.0], 6),
+        ("score", [0.0, 3.0, 5.0, 2.0, 4.0], 0),
         ("-score", [9.0, 3.0, 1.0, 2.0, 2.0], 2),
         ("score", [9.0, 1.0, 3.0, 1.0, 2.0], 6),  # of equals the later
         ("", [9.0, 1.0, 3.0, 4.0, 5.0], 8),
     ],
 )
 def test_the_best_checkpoint_is_kept_and_returned(best, values, step, problem, fit, tmp_path):
-    # Measured at steps 0, 2, 4, 6 and 8; what was measured at 0 was not saved.
+    # Measured at steps 0, 2, 4, 6 and 8.
     settings = dict(steps=8, checkpoint_steps=2, keep=1, best=best)
     state, chosen = fit(problem(**settings), tmp_path, scores(values))
     assert chosen == step == int(state.step)

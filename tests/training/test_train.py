@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import runpy
 import shutil
-import signal
 
 import jax
 import numpy as np
@@ -15,7 +14,7 @@ from experiment_jax.data.load import load, read
 from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.method.build import build
 from experiment_jax.runs import checkpoints, directory
-from experiment_jax.training.logger import Logger, read_metrics
+from experiment_jax.training.logger import read_metrics
 from experiment_jax.training.train import prepare, train_stage
 from lsdm_jax.matching import Matching
 from lsdm_jax.representation import Representation
@@ -31,24 +30,6 @@ def last_states(config, workdir):
         states[task.name] = checkpoints.restore(workdir, task.name, step, task.abstract_state(upstream))
         upstream[task.name] = checkpoints.load_finished(workdir, task.name, task.stage.Frozen)[0]
     return states
-
-
-@pytest.fixture
-def stop_after(monkeypatch):
-    """`stop_after(stage, step)`: SIGTERM arrives after that step of that stage, once."""
-
-    def arrange(stage, step):
-        advance = Logger.advance
-
-        def watched(self, reached):
-            advance(self, reached)
-            if (self.name, reached) == (stage, step):
-                monkeypatch.setattr(Logger, "advance", advance)
-                signal.raise_signal(signal.SIGTERM)
-
-        monkeypatch.setattr(Logger, "advance", watched)
-
-    return arrange
 
 
 def test_stopping_in_both_stages_changes_nothing(finished, tiny, one, tmp_path, stop_after, assert_identical):
