@@ -134,7 +134,7 @@ def scores(values):
     [
         ("score", [9.0, 3.0, 1.0, 2.0, 4.0], 4),
         ("score", [0.0, 3.0, 5.0, 2.0, 4.0], 0),
-        ("-score", [9.0, 3.0, 1.0, 2.0, 2.0], 2),
+        ("-score", [1.0, 3.0, 1.0, 2.0, 2.0], 2),
         ("score", [9.0, 1.0, 3.0, 1.0, 2.0], 6),  # of equals the later
         ("", [9.0, 1.0, 3.0, 4.0, 5.0], 8),
     ],
@@ -154,7 +154,7 @@ def test_the_best_checkpoint_is_kept_and_returned(best, values, step, problem, f
 def test_a_state_that_was_not_measured_is_never_the_best(problem, fit, tmp_path):
     settings = dict(steps=8, checkpoint_steps=4, best="score")
     with pytest.raises(Stopped):
-        fit(problem(**settings), tmp_path, scores([0.0]), at={2: terminate})
+        fit(problem(**settings), tmp_path, scores([9.0]), at={2: terminate})
     assert fit(problem(**settings), tmp_path, scores([5.0, 6.0]))[1] == 4
 
 
