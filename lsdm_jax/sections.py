@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config.sections import optimiser, optional, stage
 from experiment_jax.config.sections import perceptual as perceptual  # recipes name all of LSDM's sections here
+from experiment_jax.config.sections import sharpening as sharpening
 from lsdm_jax.kinds import KINDS
 from lsdm_jax.matchers import MATCHERS
 
@@ -20,6 +21,7 @@ SMOKE = {
 }
 SMOKE_SUPER_RESOLUTION = SMOKE | {"regression.steps": 2, "regression.batch_size": 20, "matching.steps_per_dispatch": 1}
 SMOKE_PERCEPTUAL = SMOKE | {"perceptual.steps": 2, "perceptual.batch_size": 20}
+SMOKE_SHARP = SMOKE_PERCEPTUAL | {"sharpening.steps": 2, "sharpening.batch_size": 20}
 
 # The `sinkhorn` matcher wants larger batches than the `critic`, and momentum.
 SINKHORN = {

@@ -96,9 +96,8 @@ def sharpening(**own: Any) -> ConfigDict:
         own: settings that differ from the defaults below; `adversary` a mapping of those of its section.
     """
     adversary = dict(
-        loss="relativistic",  # or dual: W₁'s, with spectral norms
         widths=(32, 64),  # channels of each level; a level halves the sides
-        optimiser=optimiser(learning_rate=5e-4, b1=0.0),
+        optimiser=optimiser(learning_rate=1e-4, b1=0.0),
     )
     settings = dict(
         view="all",
@@ -108,7 +107,7 @@ def sharpening(**own: Any) -> ConfigDict:
         ema_decay=0.99,
         best="recon_frechet",  # cannot be left out: the decoder as it was is a checkpoint too, so none is worse
         checkpoint_percent=20.0,
-        weight=0.02,  # of the adversary, at most
+        weight=0.1,  # of the adversary, at most
         error_rise=0.04,  # share by which the mean absolute error may rise; then the weight falls
         l1=1.0,
         perceptual=3.0,

@@ -3,7 +3,7 @@
 A decoder that minimises a distance to each image decodes a median of the images that share a latent, and that is a
 blur. LSDM matches the laws of latents; here the laws of images are matched in the same way, and what moves is D:
 
-    min_D max_f  E ‖Y − D(E(Y))‖ + w (E f(Y) − E f(D(E(Y))))          (`networks.adversary` says which f, and the loss)
+    min_D max_f  E ‖Y − D(E(Y))‖ + w (E f(Y) − E f(D(E(Y))))          (with the link of `networks.adversary`)
 
 E stays as it is, so latents and whatever samples them stay valid. The first term holds D to its originals: where the
 mean absolute error has risen by more than a few per cent, w falls.
@@ -22,7 +22,7 @@ from experiment_jax.data import passes
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Batch, Context, Metrics, PyTree, Samples, Stage, Upstream
 from experiment_jax.networks import losses, optimiser
-from experiment_jax.networks.adversary import LOSSES, Adversary
+from experiment_jax.networks.adversary import Adversary, relativistic
 from experiment_jax.networks.train_state import Descent, TrainState
 
 CHANGE = 1.02  # the factor by which w falls, or rises again, at each step
@@ -52,18 +52,17 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     Args:
         config: weight (the largest w), error_rise (the share by which the mean absolute error may rise before w falls),
             l1 and perceptual (weights of the reconstruction loss, see `networks.losses`), optimiser and ema_decay of D,
-            best (the validation metric that chooses the checkpoint), and a section `adversary`: loss (see
-            `networks.adversary`), widths, optimiser.
+            best (the validation metric that chooses the checkpoint), and a section `adversary` of its widths and
+            optimiser.
         context: its model encodes, decodes with parameters that were trained, and provides features.
 
     Raises:
-        UserError: no stage before it that does so, a negative setting, no metric to choose the checkpoint by, an
-            unknown loss, or images that are smaller than the adversary's field of view.
+        UserError: no stage before it that does so, a negative setting, no metric to choose the checkpoint by, or images
+            that are smaller than the adversary's field of view.
     """
     _check(config, context)
-    adversary = Adversary(config.adversary.widths, spectral=config.adversary.loss == "dual")
     opponent = Descent(optimiser.build(config.adversary.optimiser, context.total_steps), 0.0, context.axis)
-    return Sharpening(adversary, Descent.of(config, context), opponent, config, context)
+    return Sharpening(Adversary(config.adversary.widths), Descent.of(config, context), opponent, config, context)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +86,7 @@ class Sharpening(Stage):
         return {"latents": self.context.model.encode(upstream, images), "originals": passes.to_uint8(images)}
 
     def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> State:
-        statistics = dict(self.adversary.init(key, passes.to_float(batch["originals"])))
-        adversary = self.opponent.init(statistics.pop("params"), statistics)
+        adversary = self.opponent.init(self.adversary.init(key, passes.to_float(batch["originals"]))["params"])
         decoder = jax.tree.map(jnp.array, upstream[self.context.model.decoder].decoder)
         return State(self.descent.init(decoder), adversary, jnp.asarray(self.config.weight, jnp.float32), jnp.ones(()))
 
@@ -107,29 +105,27 @@ class Sharpening(Stage):
     def _decoder_step(self, state: State, images: jax.Array, latents: jax.Array, upstream: Upstream):
         model, weights = self.context.model, losses.Weights(self.config.l1, 0.0, self.config.perceptual)
         features = partial(model.features, upstream)
-        score = partial(self._score, state.adversary.params, state.adversary.statistics)
+        score = partial(self._score, state.adversary.params)
 
         def loss(params: PyTree, statistics: PyTree):
             decoded = model.decode(self._with(upstream, params), latents)
             distance, terms = losses.reconstruction(weights, images, decoded, features)
-            against = LOSSES[self.config.adversary.loss](score(decoded) - score(images))
+            against = relativistic(score(decoded) - score(images))
             return distance + state.weight * against, (statistics, {**terms, "against_adversary": against})
 
         return self.descent.step(state.decoder, loss)
 
     def _adversary_step(self, state: TrainState, images: jax.Array, decoded: jax.Array) -> tuple[TrainState, Metrics]:
         def loss(params: PyTree, statistics: PyTree):
-            if statistics:  # the largest singular values, estimated anew at each step
-                _, statistics = self.adversary.apply({"params": params, **statistics}, images, mutable=list(statistics))
-            real, other = (self._score(params, statistics, each) for each in (images, decoded))
+            real, other = self._score(params, images), self._score(params, decoded)
             scores = {"score_real": jnp.mean(real), "score_decoded": jnp.mean(other)}
-            return LOSSES[self.config.adversary.loss](real - other), (statistics, scores)
+            return relativistic(real - other), (statistics, scores)
 
         state, metrics = self.opponent.step(state, loss)
         return state, {name if name.startswith("score") else f"adversary_{name}": metrics[name] for name in metrics}
 
-    def _score(self, params: PyTree, statistics: PyTree, images: jax.Array) -> jax.Array:
-        return self.adversary.apply({"params": params, **statistics}, images)
+    def _score(self, params: PyTree, images: jax.Array) -> jax.Array:
+        return self.adversary.apply({"params": params}, images)
 
     def _held(self, state: State, ratio: jax.Array) -> tuple[jax.Array, jax.Array]:
         """w and the running ratio after a step whose error was `ratio` times that of D before sharpening."""
@@ -168,13 +164,12 @@ def _check(config: ConfigDict, context: Context) -> None:
         )
     if model.features is None:
         raise UserError(f"stages: {name} needs a stage before it that provides features; name perceptual first")
-    checks.at_least(config, name, 0, weight=0.02, error_rise=0.05, l1=1.0, perceptual=3.0)
+    checks.at_least(config, name, 0, weight=0.1, error_rise=0.04, l1=1.0, perceptual=3.0)
     if not config.best:
         raise UserError(
             f"{name}.best=: the checkpoint that is best on validation images is kept; "
             f"type --config.{name}.best=recon_frechet"
         )
-    checks.choice(own, f"{name}.adversary", "loss", LOSSES)
     checks.widths(own.widths, f"{name}.adversary")
     _check_field(own.widths, context)
 
