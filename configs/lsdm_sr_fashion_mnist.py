@@ -12,13 +12,15 @@ from lsdm_jax import sections
 
 
 def get_config():
-    stages = ("perceptual", "representation", "degradation", "regression", "matching")
+    stages = ("perceptual", "representation", "sharpening", "degradation", "regression", "matching")
     config = experiment("lsdm", "fashion_mnist", stages=stages)
     config.judge = "configs/judge_fashion_mnist.py"
+    config.data.validation = 2000  # sharpening chooses its checkpoint by them
     config.degradation = sections.degradation(factor=4)
     config.perceptual = sections.perceptual()
     # Twice the latents of the label-conditional recipe: what the decoder loses is error that no spread accounts for.
     config.representation = sections.representation(steps=6000, latent_size=128, perceptual=3.0)
+    config.sharpening = sections.sharpening()
     config.regression = sections.regression(steps=4000, latent_size=128)
     config.matching = sections.matching(**sections.ENERGY, condition_noise=0.1, steps=16_000, steps_per_dispatch=10)
     return config
@@ -27,6 +29,6 @@ def get_config():
 FEW = {"data.paired": 600}
 VARIANTS = {
     "few": FEW,
-    "paired_only": FEW | {"perceptual.view": "paired", "representation.view": "paired"},
-    "smoke": sections.SMOKE_PERCEPTUAL | sections.SMOKE_SUPER_RESOLUTION,
+    "paired_only": FEW | {"perceptual.view": "paired", "representation.view": "paired", "sharpening.view": "paired"},
+    "smoke": sections.SMOKE_SHARP | sections.SMOKE_SUPER_RESOLUTION,
 }

@@ -12,10 +12,12 @@ from regene_jax import sections
 
 def get_config():
     config = sections.experiment("fashion_mnist")
+    config.stages = ("classifier", "perceptual", "decoder", "sharpening", "hull", "acceptance")
     config.judge = "configs/judge_fashion_mnist.py"
     config.witnesses = ("configs/resnet_fashion_mnist.py:cpu",)
     config.classifier = sections.classifier(steps=2000, latent_size=128)
     config.decoder = sections.decoder(steps=3000)
+    config.sharpening = sections.sharpening(perceptual=0.3)  # the decoder's last weight
     config.hull = sections.hull()
     config.acceptance = sections.acceptance()
     return config
@@ -23,7 +25,7 @@ def get_config():
 
 NEIGHBOURS = {"hull.partners": "neighbours"}
 UNTESTED = {
-    "stages": ("classifier", "perceptual", "decoder", "hull")
+    "stages": ("classifier", "perceptual", "decoder", "sharpening", "hull")
 }  # every combination, whatever the classifier thinks of it
 VARIANTS = {
     "n3": {"hull.n": 3},
@@ -31,5 +33,5 @@ VARIANTS = {
     "untested": UNTESTED,
     "neighbours": NEIGHBOURS,
     "neighbours_untested": NEIGHBOURS | UNTESTED,
-    "smoke": sections.SMOKE,
+    "smoke": sections.SMOKE_SHARP,
 }

@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config import sections
 from experiment_jax.config.sections import optional, stage
+from experiment_jax.config.sections import sharpening as sharpening  # recipes name all of ReGene's sections here
 
 # A few steps of small batches: enough to see that a recipe runs on its data.
 SMOKE = {
@@ -16,6 +17,8 @@ SMOKE = {
     "hull.only_classified": False,  # after two steps there are classes that it never sees
     "evaluation.protocol": "test_100",
 }
+
+SMOKE_SHARP = SMOKE | {"sharpening.steps": 2, "sharpening.batch_size": 20}
 
 # The paper's figures, for `eval.py --figures`; see `regene_jax.figures`.
 FIGURES = tuple(
