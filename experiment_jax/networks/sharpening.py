@@ -37,7 +37,7 @@ class State:
         decoder: D.
         adversary: f; nobody reads its average.
         weight: w, as it is now.
-        ratio: running mean of the mean absolute error, divided by that of D before sharpening.
+        ratio: running mean of the averaged D's mean absolute error, divided by that of D as it was.
     """
 
     decoder: TrainState
@@ -82,8 +82,14 @@ class Sharpening(Stage):
         decoder: PyTree
 
     def inputs(self, images: jax.Array, upstream: Upstream) -> Batch:
-        """Each image with its latent; as uint8, since the table of them all is kept on the device."""
-        return {"latents": self.context.model.encode(upstream, images), "originals": passes.to_uint8(images)}
+        """Each image with its latent and its mean absolute error by the decoder as it was, `[batch]`.
+
+        Images are kept as uint8, since the table of them all is kept on the device.
+        """
+        model = self.context.model
+        latents = model.encode(upstream, images)
+        error = jnp.mean(jnp.abs(images - model.decode(upstream, latents)), axis=(1, 2, 3))
+        return {"latents": latents, "originals": passes.to_uint8(images), "error": error}
 
     def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> State:
         adversary = self.opponent.init(self.adversary.init(key, passes.to_float(batch["originals"]))["params"])
@@ -92,13 +98,12 @@ class Sharpening(Stage):
 
     def update(self, state: State, batch: Batch, key: jax.Array, upstream: Upstream) -> tuple[State, Metrics]:
         """One step of D and one of f, each against the other as it was before."""
-        model, axis = self.context.model, self.context.axis
         images, latents = passes.to_float(batch["originals"]), batch["latents"]
         decoder, metrics = self._decoder_step(state, images, latents, upstream)
-        decoded = model.decode(self._with(upstream, state.decoder.params), latents)
-        adversary, scores = self._adversary_step(state.adversary, images, decoded)
-        before = axis.mean(jnp.mean(jnp.abs(images - model.decode(upstream, latents))))
-        weight, ratio = self._held(state, metrics["l1"] / before)
+        adversary, scores = self._adversary_step(state, images, latents, upstream)
+        averaged = self.context.model.decode(self._with(upstream, decoder.average["params"]), latents)
+        errors = jnp.mean(jnp.abs(images - averaged)), jnp.mean(batch["error"])
+        weight, ratio = self._held(state, *self.context.axis.mean(errors))
         metrics = {**metrics, **scores, "adversary_weight": weight, "error_ratio": ratio}
         return State(decoder, adversary, weight, ratio), metrics
 
@@ -115,21 +120,26 @@ class Sharpening(Stage):
 
         return self.descent.step(state.decoder, loss)
 
-    def _adversary_step(self, state: TrainState, images: jax.Array, decoded: jax.Array) -> tuple[TrainState, Metrics]:
+    def _adversary_step(self, state: State, images: jax.Array, latents: jax.Array, upstream: Upstream):
+        decoded = self.context.model.decode(self._with(upstream, state.decoder.params), latents)
+
         def loss(params: PyTree, statistics: PyTree):
             real, other = self._score(params, images), self._score(params, decoded)
             scores = {"score_real": jnp.mean(real), "score_decoded": jnp.mean(other)}
             return relativistic(real - other), (statistics, scores)
 
-        state, metrics = self.opponent.step(state, loss)
-        return state, {name if name.startswith("score") else f"adversary_{name}": metrics[name] for name in metrics}
+        adversary, metrics = self.opponent.step(state.adversary, loss)
+        return adversary, {name if name.startswith("score") else f"adversary_{name}": metrics[name] for name in metrics}
 
     def _score(self, params: PyTree, images: jax.Array) -> jax.Array:
         return self.adversary.apply({"params": params}, images)
 
-    def _held(self, state: State, ratio: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """w and the running ratio after a step whose error was `ratio` times that of D before sharpening."""
-        ratio = MEMORY * state.ratio + (1.0 - MEMORY) * ratio
+    def _held(self, state: State, now: jax.Array, before: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """w and the running ratio after a step; the mean absolute errors are of the averaged D and of D as it was.
+
+        Not of D in training: a high learning rate alone costs it some per cent, of which nothing is left at the end.
+        """
+        ratio = MEMORY * state.ratio + (1.0 - MEMORY) * now / before
         risen = ratio > 1.0 + self.config.error_rise
         weight = jnp.where(risen, state.weight / CHANGE, jnp.minimum(state.weight * CHANGE, self.config.weight))
         return weight, ratio

@@ -70,7 +70,10 @@ def test_it_begins_with_the_decoder_that_it_is_given_and_the_adversary_pulls_it(
     ours = stage.provides["decode"]({**UPSTREAM, "sharpening": frozen}, latents)
     np.testing.assert_allclose(ours, decode({"base": Base(frozen.decoder, jnp.ones(()))}, latents), rtol=1e-6)
     # The frozen scale of the stage before is used, and what the adversary sees decides how the decoder moves.
-    assert rows[0]["error_ratio"] == 1.0 and {"score_real", "score_decoded", "adversary_loss"} <= rows[0].keys()
+    assert (
+        rows[0]["error_ratio"] == pytest.approx(1.0, abs=1e-2)
+        and {"score_real", "score_decoded", "adversary_loss"} <= rows[0].keys()
+    )
     assert np.abs(frozen.decoder["w"] - first.decoder["w"]).max() > 1e-3
 
 
