@@ -1,7 +1,6 @@
 """Neutral classifiers: a network of features, a linear head, cross-entropy on shifted images. Judges are such."""
 
 import dataclasses
-from functools import partial
 
 import flax
 import flax.linen as nn
@@ -10,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from experiment_jax.devices.batch_axis import BatchAxis
 from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
+from experiment_jax.networks.augmentation import shifted
 from experiment_jax.networks.train_state import Descent, TrainState
 
 
@@ -85,15 +84,3 @@ class NeutralClassifier(Stage):
 
     def classify(self, params: Upstream, latents: jax.Array) -> jax.Array:
         return self.head.apply({"params": params[self.context.name].params["head"]}, latents)
-
-
-def shifted(images: jax.Array, shift: int, key: jax.Array, axis: BatchAxis) -> jax.Array:
-    """Each image `[batch, height, width, channels]` moved by up to `shift` pixels either way, its edges repeated."""
-    if not shift:
-        return images
-    height, width, channels = images.shape[1:]
-    padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
-    moves = partial(jax.random.randint, minval=0, maxval=2 * shift + 1)
-    offsets = axis.draw(moves, key, (len(images), 2))
-    crop = jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), (height, width, channels)))
-    return crop(padded, offsets)

@@ -1,16 +1,20 @@
 """The stage whose features the perceptual loss compares: a kind a source of features.
 
-rotations   a small network that learns to tell rotations, from images alone (`self_supervised`)
+rotations   a small network that learns to tell rotations, from images alone (`self_supervised`, `pretexts`)
+masked      the same network, which learns to paint what patches hide
+contrast    the same network, which learns to tell the views of one image from those of others
 vgg16       VGG-16 trained on ImageNet (`pretrained.vgg16`); whoever trains on it is not judged by it
 classifier  the layers of the run's own classifier, a stage before this one
 """
+
+from functools import partial
 
 from ml_collections import ConfigDict
 
 from experiment_jax.config import checks
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, Stage
-from experiment_jax.networks import self_supervised
+from experiment_jax.networks import pretexts, self_supervised
 from experiment_jax.networks.pretrained import vgg16
 
 
@@ -49,4 +53,10 @@ def classifier(config: ConfigDict, context: Context) -> Stage:
     return Classifier()
 
 
-KINDS = {"rotations": self_supervised.stage, "vgg16": vgg16.stage, "classifier": classifier}
+KINDS = {
+    "rotations": partial(self_supervised.stage, pretext=pretexts.Rotations),
+    "masked": partial(self_supervised.stage, pretext=pretexts.Masked),
+    "contrast": partial(self_supervised.stage, pretext=pretexts.Contrast),
+    "vgg16": vgg16.stage,
+    "classifier": classifier,
+}
