@@ -77,12 +77,11 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
 def perceptual(**own: Any) -> ConfigDict:
     """The stage whose features the perceptual loss compares; see `experiment_jax.networks.perceptual`."""
     settings = dict(
-        kind="rotations",  # masked, contrast; vgg16: ImageNet's, from a package; classifier: those of the run's own
+        kind="rotations",  # or contrast; vgg16: ImageNet's, from a package; classifier: those of the run's own
         view="all",
         batch_size=128,
         steps=1000,  # vgg16 and classifier are not trained
         optimiser=dict(learning_rate=2e-3),
-        masked=dict(share=0.5) | own.pop("masked", {}),  # of an image's patches that are painted over
         # Views: moved by up to `shift` of the side, deviations of brightness and noise, share of patches painted over.
         contrast=dict(temperature=0.2, shift=0.1, light=0.2, noise=0.1, share=0.25) | own.pop("contrast", {}),
         widths=(32, 64),  # channels of each level

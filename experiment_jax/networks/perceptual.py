@@ -1,7 +1,6 @@
 """The stage whose features the perceptual loss compares: a kind a source of features.
 
 rotations   a small network that learns to tell rotations, from images alone (`self_supervised`, `pretexts`)
-masked      the same network, which learns to paint what patches hide
 contrast    the same network, which learns to tell the views of one image from those of others
 vgg16       VGG-16 trained on ImageNet (`pretrained.vgg16`); whoever trains on it is not judged by it
 classifier  the layers of the run's own classifier, a stage before this one
@@ -55,7 +54,6 @@ def classifier(config: ConfigDict, context: Context) -> Stage:
 
 KINDS = {
     "rotations": partial(self_supervised.stage, pretext=pretexts.Rotations),
-    "masked": partial(self_supervised.stage, pretext=pretexts.Masked),
     "contrast": partial(self_supervised.stage, pretext=pretexts.Contrast),
     "vgg16": vgg16.stage,
     "classifier": classifier,

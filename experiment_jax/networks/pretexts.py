@@ -8,7 +8,6 @@ import dataclasses
 from functools import partial
 from typing import Any, ClassVar
 
-import dm_pix as pix
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -59,18 +58,6 @@ class Flat(nn.Dense):
         return super().__call__(nn.silu(maps[-1]).reshape(len(maps[-1]), -1))
 
 
-class Pixels(nn.Module):
-    """A linear map of each place of each level to the pixels under it, summed over levels: images in all."""
-
-    channels: int
-
-    @nn.compact
-    def __call__(self, maps: list[jax.Array]) -> jax.Array:
-        sides = [2 ** (level + 1) for level in range(len(maps))]
-        pixels = [nn.Dense(side**2 * self.channels)(nn.silu(x)) for side, x in zip(sides, maps, strict=True)]
-        return sum(pix.depth_to_space(x, side) for side, x in zip(sides, pixels, strict=True))
-
-
 class Rotations(Pretext):
     """By how many quarter turns was the image rotated? Gidaris et al. 2018 (arXiv 1803.07728)."""
 
@@ -81,7 +68,7 @@ class Rotations(Pretext):
         if height != width:
             name = self.context.name
             raise UserError(
-                f"{name}.kind=rotations: {height}x{width} images cannot be turned; type --config.{name}.kind=masked"
+                f"{name}.kind=rotations: {height}x{width} images cannot be turned; type --config.{name}.kind=contrast"
             )
 
     def pose(self, images, key):
@@ -92,34 +79,6 @@ class Rotations(Pretext):
     def loss(self, output, answer):
         accuracy = jnp.mean(jnp.argmax(output, axis=-1) == answer)
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(output, answer)), {"accuracy": accuracy}
-
-
-class Masked(Pretext):
-    """What was under the patches that were painted over? He et al. 2022 (arXiv 2111.06377).
-
-    A share `masked.share` of each image's patches becomes 0. A patch is what one place of the deepest features covers.
-    The answer is each patch less its mean and divided by its own deviation, as in table 1d of that paper: the faint
-    texture of a plain cloth then counts as much as an outline.
-    """
-
-    def __post_init__(self):
-        own, where = self.config.masked, f"{self.context.name}.masked"
-        checks.positive(own, where, share=0.5)
-        checks.below(own, where, "share", 1, 0.5)
-
-    @property
-    def head(self) -> Pixels:
-        return Pixels(self.context.image_shape[-1])
-
-    def pose(self, images, key):
-        side = 2 ** len(self.config.widths)
-        hidden = patches(key, self.config.masked.share, side, images, self.axis)
-        return jnp.where(hidden, 0.0, images), (normalised(images, side), hidden)
-
-    def loss(self, output, answer):
-        """Mean absolute error of the hidden pixels."""
-        target, hidden = answer
-        return jnp.mean(jnp.abs(output - target), where=jnp.broadcast_to(hidden, target.shape)), {}
 
 
 class Contrast(Pretext):
@@ -150,18 +109,6 @@ class Contrast(Pretext):
     def loss(self, output, answer):
         first, second = self.axis.gather(tuple(jnp.split(output, 2)))
         return nt_xent(first, second, self.config.contrast.temperature)
-
-
-def normalised(images: jax.Array, side: int) -> jax.Array:
-    """Images `[batch, height, width, channels]` of whose square patches each has mean 0 and mean square 1, a channel.
-
-    Deviations below about 0.03 stay small: those of a plain patch are noise of its rounding.
-    """
-    batch, height, width, channels = images.shape
-    x = images.reshape(batch, height // side, side, width // side, side, channels)
-    x -= jnp.mean(x, axis=(2, 4), keepdims=True)
-    x *= jax.lax.rsqrt(jnp.mean(x**2, axis=(2, 4), keepdims=True) + 1e-3)
-    return x.reshape(images.shape)
 
 
 def nt_xent(first: jax.Array, second: jax.Array, temperature: float) -> tuple[jax.Array, Metrics]:

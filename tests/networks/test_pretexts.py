@@ -10,7 +10,7 @@ from experiment_jax.method.stage import Context, Model
 from experiment_jax.networks import augmentation, perceptual, pretexts, self_supervised
 
 STEPS = 100
-TRAINED = ("rotations", "masked", "contrast")
+TRAINED = ("rotations", "contrast")
 
 
 def config(**changes):
@@ -43,49 +43,6 @@ def test_a_share_of_whole_patches_is_chosen_anew_for_each_image(share, count):
     assert (blocks.all(axis=(2, 4)) == blocks.any(axis=(2, 4))).all()
     np.testing.assert_array_equal(blocks.any(axis=(2, 4)).sum(axis=(1, 2)), count)
     assert count == 0 or len(np.unique(hidden.reshape(11, -1), axis=0)) > 5
-
-
-def test_the_masked_network_is_asked_for_the_hidden_pixels_and_shown_the_others():
-    pretext, images = pretexts.Masked(config(), context((8, 12, 2))), some(5, 8, 12, 2)
-    seen, (truth, hidden) = jax.jit(pretext.pose)(images, jax.random.key(0))
-    everywhere = np.broadcast_to(hidden, images.shape)
-    np.testing.assert_allclose(truth, pretexts.normalised(images, 4), rtol=1e-5)
-    np.testing.assert_array_equal(seen, np.where(everywhere, 0.0, images))
-    output = some(5, 8, 12, 2, seed=1)
-    value, _ = pretext.loss(output, (images, hidden))
-    assert float(value) == pytest.approx(np.abs(output - images)[everywhere].mean(), rel=1e-5)
-    shown_changed = np.where(everywhere, images, some(5, 8, 12, 2, seed=2))
-    assert float(pretext.loss(output, (shown_changed, hidden))[0]) == float(value)
-
-
-def test_faint_texture_counts_as_much_as_outlines_and_brightness_does_not():
-    """An independent value for each patch of 4 times 4 pixels; plain patches stay at 0."""
-    images = some(3, 8, 12, 2)
-    found = np.asarray(pretexts.normalised(images, 4))
-    for row, column in np.ndindex(2, 3):
-        place = np.s_[:, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
-        patch = images[place]
-        expected = (patch - patch.mean(axis=(1, 2), keepdims=True)) / np.sqrt(
-            patch.var(axis=(1, 2), keepdims=True) + 1e-3
-        )
-        np.testing.assert_allclose(found[place], expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(pretexts.normalised(images + 0.5, 4), found, atol=1e-4)
-    assert np.abs(pretexts.normalised(np.full_like(images, 0.7), 4)).max() < 1e-4
-
-
-def test_pixels_are_a_sum_over_levels_each_of_which_paints_what_its_places_cover():
-    maps = [some(3, 4, 6, 5), some(3, 2, 3, 7, seed=1)]
-    head = pretexts.Pixels(2)
-    params = head.init(jax.random.key(0), maps)
-    whole = head.apply(params, maps)
-    assert whole.shape == (3, 8, 12, 2)
-    for level, side in enumerate((2, 4)):
-        changed = [x.copy() for x in maps]
-        changed[level][:, 1, 2] += 1.0
-        moved = np.abs(np.asarray(head.apply(params, changed) - whole)) > 1e-6
-        rows, columns = np.nonzero(moved.any(axis=(0, 3)))
-        assert (rows.min(), rows.max() + 1) == (side, 2 * side)
-        assert (columns.min(), columns.max() + 1) == (2 * side, 3 * side)
 
 
 def test_contrast_is_the_formula_of_the_paper():
@@ -144,16 +101,15 @@ def test_training_lowers_the_loss_and_features_halve_the_sides(kind):
     assert [level.shape for level in features] == [(6, 6, 6, 4), (6, 3, 3, 8)]
 
 
-@pytest.mark.parametrize("kind", (pretexts.Rotations, pretexts.Masked, pretexts.Contrast))
+@pytest.mark.parametrize("kind", (pretexts.Rotations, pretexts.Contrast))
 def test_loss_and_gradient_of_a_batch_on_four_devices_are_those_on_one(kind):
     """Of a linear map w in place of network and head."""
     images, key = some(8, 8, 8, 1), jax.random.key(5)
-    w = some(64, 64 if kind is pretexts.Masked else 4, seed=1)
+    w = some(64, 4, seed=1)
 
     def loss(w, pretext, batch):
         seen, answer = pretext.pose(batch, key)
-        output = seen.reshape(len(seen), -1) @ w
-        return pretext.loss(output.reshape(-1, 8, 8, 1) if kind is pretexts.Masked else output, answer)[0]
+        return pretext.loss(seen.reshape(len(seen), -1) @ w, answer)[0]
 
     def step(batch, axis=WHOLE):
         return axis.mean(jax.value_and_grad(loss)(w, kind(config(), context((8, 8, 1), axis)), batch))
@@ -165,9 +121,8 @@ def test_loss_and_gradient_of_a_batch_on_four_devices_are_those_on_one(kind):
         np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ("masked", "contrast"))
-def test_images_that_are_not_square_are_learnt_from(kind):
-    stage, batch = perceptual.stage(config(kind=kind), context((8, 12, 3))), {"images": some(3, 8, 12, 3)}
+def test_images_that_are_not_square_are_learnt_from():
+    stage, batch = perceptual.stage(config(kind="contrast"), context((8, 12, 3))), {"images": some(3, 8, 12, 3)}
 
     @jax.jit
     def first(key):
@@ -178,20 +133,18 @@ def test_images_that_are_not_square_are_learnt_from(kind):
 
 
 WRONG = [
-    ("masked", dict(share=0.0), "masked.share=0.0: give a positive number"),
-    ("masked", dict(share=1.0), "give less than 1, as in --config.perceptual.masked.share=0.5"),
-    ("contrast", dict(temperature=0.0), "as in --config.perceptual.contrast.temperature=0.2"),
-    ("contrast", dict(noise=-1.0), "as in --config.perceptual.contrast.noise=0.1"),
-    ("contrast", dict(share=1.0), "as in --config.perceptual.contrast.share=0.25"),
+    (dict(temperature=0.0), "as in --config.perceptual.contrast.temperature=0.2"),
+    (dict(noise=-1.0), "as in --config.perceptual.contrast.noise=0.1"),
+    (dict(share=1.0), "as in --config.perceptual.contrast.share=0.25"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "own", "says"), WRONG)
-def test_settings_that_leave_nothing_to_learn_are_refused(kind, own, says, refused):
-    assert says in refused(perceptual.stage, config(kind=kind, **{kind: own}), context((12, 12, 1)))
+@pytest.mark.parametrize(("own", "says"), WRONG)
+def test_settings_that_leave_nothing_to_learn_are_refused(own, says, refused):
+    assert says in refused(perceptual.stage, config(kind="contrast", contrast=own), context((12, 12, 1)))
 
 
 def test_only_square_images_are_turned(refused):
     message = refused(perceptual.stage, config(), context((12, 16, 1)))
-    assert "12x16 images cannot be turned; type --config.perceptual.kind=masked" in message
-    assert self_supervised.stage(config(kind="masked"), context((12, 16, 1)), pretexts.Masked)
+    assert "12x16 images cannot be turned; type --config.perceptual.kind=contrast" in message
+    assert self_supervised.stage(config(kind="contrast"), context((12, 16, 1)), pretexts.Contrast)
