@@ -25,8 +25,8 @@ from experiment_jax.networks import losses, optimiser
 from experiment_jax.networks.adversary import Adversary, relativistic
 from experiment_jax.networks.train_state import Descent, TrainState
 
-CHANGE = 1.02  # the factor by which w falls, or rises again, at each step
-MEMORY = 0.98  # of the running mean of the error's ratio: it looks back about 50 steps
+CHANGE = 0.01  # the share by which w rises at a step whose error has not risen at all, and falls where it has twice
+MEMORY = 0.9  # of the running mean of the error's ratio: it looks back about 10 steps
 
 
 @flax.struct.dataclass
@@ -137,12 +137,15 @@ class Sharpening(Stage):
     def _held(self, state: State, now: jax.Array, before: jax.Array) -> tuple[jax.Array, jax.Array]:
         """w and the running ratio after a step; the mean absolute errors are of the averaged D and of D as it was.
 
+        w rises where the error has risen by less than `error_rise`, and falls where by more, the faster the farther it
+        is from there: with steps of one size it would swing, since an average follows late.
+
         Not of D in training: a high learning rate alone costs it some per cent, of which nothing is left at the end.
         """
         ratio = MEMORY * state.ratio + (1.0 - MEMORY) * now / before
-        risen = ratio > 1.0 + self.config.error_rise
-        weight = jnp.where(risen, state.weight / CHANGE, jnp.minimum(state.weight * CHANGE, self.config.weight))
-        return weight, ratio
+        room = 1.0 - (ratio - 1.0) / self.config.error_rise
+        weight = state.weight * jnp.exp(CHANGE * jnp.clip(room, -1.0, 1.0))
+        return jnp.minimum(weight, self.config.weight), ratio
 
     def _with(self, params: Upstream, decoder: PyTree) -> Upstream:
         """The parameters of the stages before this one, with another D."""
@@ -174,7 +177,8 @@ def _check(config: ConfigDict, context: Context) -> None:
         )
     if model.features is None:
         raise UserError(f"stages: {name} needs a stage before it that provides features; name perceptual first")
-    checks.at_least(config, name, 0, weight=0.1, error_rise=0.04, l1=1.0, perceptual=3.0)
+    checks.at_least(config, name, 0, weight=0.1, l1=1.0, perceptual=3.0)
+    checks.positive(config, name, error_rise=0.04)
     if not config.best:
         raise UserError(
             f"{name}.best=: the checkpoint that is best on validation images is kept; "
