@@ -29,10 +29,11 @@ def test_regene_compares_in_its_classifier_or_in_features_of_rotations(one, tmp_
 
 
 def test_features_of_a_classifier_need_one_before(tiny, one, tmp_path, refused):
-    config = load_config("configs/lsdm_fashion_mnist.py", {"perceptual.kind": "classifier", "data.name": "digits"})
+    plain = {"data.name": "digits", "data.validation": 0, "stages": ("perceptual", "representation", "matching")}
+    config = load_config("configs/lsdm_fashion_mnist.py", {**plain, "perceptual.kind": "classifier"})
     message = refused(train, config, tmp_path / "run", one)
     assert message.endswith("no stage before perceptual provides features; type --config.perceptual.kind=rotations")
-    config = load_config("configs/lsdm_fashion_mnist.py", {"perceptual.kind": "edges", "data.name": "digits"})
+    config = load_config("configs/lsdm_fashion_mnist.py", {**plain, "perceptual.kind": "edges"})
     message = refused(train, config, tmp_path, one)
     assert "perceptual.kind=edges: choose one of rotations, contrast, vgg16, classifier" in message
 
