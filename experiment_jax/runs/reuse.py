@@ -139,9 +139,9 @@ def _check_same_upstream(
         raise UserError(f"{setting}: was trained on other stages; take these from the same run: {needed}")
     for name, here in earlier_functions(task).items():
         there = functions(origin[name])
-        for key in sorted(there.keys() | here.keys()):
-            if there.get(key) != here.get(key):
-                was = f"{name}.{key}={there.get(key)}"
+        for key in sorted(there.keys() & here.keys()):  # a setting that came since decided nothing there
+            if there[key] != here[key]:
+                was = f"{name}.{key}={there[key]}"
                 raise UserError(f"{setting}: was trained with {was}; type --config.{was}")
 
 
