@@ -91,7 +91,7 @@ def validation(task: Task, dataset: Dataset) -> Callable[[PyTree, Upstream], Mea
 
     encode = jax.jit(lambda params, images: model.encode(params, passes.to_float(images)))
     decode = jax.jit(lambda params, latents: passes.to_uint8(model.decode(params, latents)))
-    texture = _texture_distance(model)
+    texture = texture_distance(model)
     classify = jax.jit(lambda params, latents: jnp.argmax(model.classify(params, latents), axis=-1))
     of_samples: OfSamples = (
         _of_labels(model, part, dataset.num_classes, key, held_out)
@@ -122,7 +122,7 @@ def validation(task: Task, dataset: Dataset) -> Callable[[PyTree, Upstream], Mea
     return validate
 
 
-def _texture_distance(model: Model) -> Callable[[PyTree, Any, np.ndarray], float]:
+def texture_distance(model: Model) -> Callable[[PyTree, Any, np.ndarray], float]:
     """A function of (params, images, reconstructions), both uint8: the Fréchet distance in the model's feature maps.
 
     It is a mean over the levels of maps. Each place of a map is a point, so few images are enough, and what is compared
