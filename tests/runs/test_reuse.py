@@ -1,5 +1,6 @@
 """What the identity of a stage depends on, and what it does not; stages taken from another run."""
 
+import json
 import shutil
 
 import jax
@@ -176,3 +177,12 @@ def test_a_stage_without_the_stages_that_it_was_trained_on_is_refused(finished, 
 def test_a_source_that_is_no_run_is_refused(source, tmp_path, refused_here):
     (tmp_path / "empty").mkdir()
     assert str(tmp_path / source) in refused_here(representation__from_run=str(tmp_path / source))
+
+
+def test_stages_of_a_run_from_before_a_setting_existed_are_taken(finished, tiny, one, tmp_path):
+    source = shutil.copytree(finished[1], tmp_path / "source")
+    config = json.loads((source / "config.json").read_text())
+    del config["representation"]["vae"]
+    (source / "config.json").write_text(json.dumps(config))
+    config = tiny(representation__from_run=str(source), matching__from_run=str(source))
+    assert prepare(config, tmp_path / "run", one).taken.keys() == {"representation", "matching"}
