@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import fixed
 import lsdm
 import regene
+import sharpened
 from documents import ROOT, SAMPLED, Results, Table, columns, documents, fill, markdown
 
 OLD = ROOT / "results" / "older"  # what judges measured that each machine trained for itself
@@ -24,7 +25,7 @@ def digits_sweep(results: Results) -> dict[str, Table]:
     }
 
 
-SUBJECTS = (fixed.judges, fixed.digits, fixed.fashion, fixed.super_resolution, fixed.colour)
+SUBJECTS = (fixed.judges, fixed.digits, fixed.fashion, fixed.super_resolution, fixed.colour, sharpened.sharpened)
 OLDER = (digits_sweep, lsdm.fashion, lsdm.representations, lsdm.unpaired, lsdm.super_resolution, regene.fashion)
 NOTE = "Older judge, not comparable."
 
