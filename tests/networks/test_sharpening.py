@@ -87,13 +87,13 @@ def test_without_an_adversary_it_only_lowers_the_error():
 def test_the_weight_falls_while_the_error_is_too_large_and_is_never_more_than_asked():
     fitted, _ = walk(sharpening.stage(settings(weight=0.0, optimiser=dict(learning_rate=0.1)), context()))
     given = {"base": Base(fitted.decoder.params, jnp.ones(()))}
-    own = dict(weight=0.5, perceptual=0.0, optimiser=dict(learning_rate=1e-2))
+    own = dict(weight=20.0, perceptual=0.0, optimiser=dict(learning_rate=1e-2))
     _, held = walk(sharpening.stage(settings(**own, error_rise=0.01), context()), upstream=given)
     over = [row["error_ratio"] > 1.01 for row in held]
-    weights = [0.5, *(float(row["adversary_weight"]) for row in held)]
-    assert any(over) and max(weights) == 0.5
+    weights = [20.0, *(float(row["adversary_weight"]) for row in held)]
+    assert any(over) and max(weights) == 20.0
     for before, after, risen in zip(weights, weights[1:], over, strict=False):
-        assert (after < before) if risen else (after > before or after == 0.5)
+        assert (after < before) if risen else (after > before or after == 20.0)
     _, free = walk(sharpening.stage(settings(**own, error_rise=1e9), context()), upstream=given)
     assert free[-1]["error_ratio"] > held[-1]["error_ratio"]
 
