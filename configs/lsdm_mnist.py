@@ -1,6 +1,8 @@
 """LSDM on MNIST, label-conditional; the recipe of Fashion-MNIST, with nothing tuned.
 
-python train.py --config configs/lsdm_mnist.py:flow --workdir runs/lsdm_mnist_flow
+    python train.py --config configs/lsdm_mnist.py:flow --workdir runs/lsdm_mnist_flow
+
+`fd_gen` 0.033, `fd_recon` 0.001, accuracy 0.985: docs/sharpening.md.
 """
 
 from experiment_jax.config.sections import experiment

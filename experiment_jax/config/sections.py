@@ -69,8 +69,7 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
     for name, units in (("", durations.LENGTHS), ("log", durations.UNITS), ("checkpoint", durations.UNITS)):
         _add_duration(section, name, units)
     section.log_percent, section.checkpoint_percent = 1.0, 25.0
-    for key, value in own.items():
-        _assign(section, key, value)
+    _update(section, own)
     return section
 
 
@@ -116,8 +115,7 @@ def sharpening(**own: Any) -> ConfigDict:
         adversary=ConfigDict(adversary),
     )
     section = stage("experiment_jax.networks.sharpening:stage", **settings)
-    for key, value in own.items():
-        _assign(section, key, value)
+    _update(section, own)
     return section
 
 
@@ -140,8 +138,7 @@ def optimiser(**own: Any) -> ConfigDict:
     )
     _add_duration(section, "warmup", ("steps", "percent"))
     section.warmup_percent = 2.0
-    for key, value in own.items():
-        _assign(section, key, value)
+    _update(section, own)
     return section
 
 
@@ -150,10 +147,11 @@ def _add_duration(section: ConfigDict, name: str, units: tuple[str, ...]) -> Non
         section[key] = optional(int if key.endswith(("steps", "examples")) else float)
 
 
-def _assign(section: ConfigDict, key: str, value: Any) -> None:
-    if isinstance(value, Mapping) and isinstance(section.get(key), ConfigDict):
-        for inner, inner_value in value.items():
-            _assign(section[key], inner, inner_value)
-        return
-    durations.replace(section, key)
-    section[key] = value
+def _update(section: ConfigDict, values: Mapping[str, Any]) -> None:
+    """Sets values in a section; of a section within it, only those that are given."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(section.get(key), ConfigDict):
+            _update(section[key], value)
+        else:
+            durations.replace(section, key)
+            section[key] = value
