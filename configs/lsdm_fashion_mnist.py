@@ -2,7 +2,7 @@
 
     python train.py --config configs/lsdm_fashion_mnist.py:flow --workdir runs/lsdm_fashion_mnist_flow
 
-One of two CPU cores, the other one busy: features 2 minutes, representation 13 to 17, sharpening 8 to 10, matching 18.
+Two CPU cores: 27 minutes, by the rates of the stages; one core, the other one busy: 41 to 48.
 `fd_gen` 0.189, `fd_recon` 0.129, accuracy 0.889, spread 0.993: docs/sharpening.md. The other variants were measured
 without sharpening, `critic` (the default): 0.534, 0.448, 0.891, 0.933; all rows: docs/results.md; how they came about,
 and what was missed: docs/fashion_mnist.md.

@@ -65,21 +65,21 @@ def seeds(results: Results) -> Table:
         "`critic`, 60,000 labels": "lsdm_fashion_mnist",
         "`critic`, 600 labels": "lsdm_fashion_mnist_few",
     }
-
-    def row(of: str, runs: Sequence[Row]) -> Row:
-        values = {key: [run[key] for run in runs] for key in keys}
-        errors = {f"{key}_se": statistics.stdev(found) / math.sqrt(len(runs)) for key, found in values.items()}
-        return {"of": of, **{key: statistics.mean(found) for key, found in values.items()}, **errors}
-
-    rows = [
-        row(of, [results.run(name), *(results.run(f"{name}_seed{seed}") for seed in (1, 2))])
-        for of, name in members.items()
-    ]
+    rows = [{"of": of, **over_seeds(results, name, keys)} for of, name in members.items()]
     shown = {"": "{of}", **{f"`{key}`": noisy(key) for key in keys}}
     return Table(shown, rows, smallest=["`fd_gen`"], largest=["`accuracy_gen`"], caption=False)
 
 
+def over_seeds(results: Results, name: str, keys: Sequence[str]) -> Row:
+    """Means of metrics over the trainings NAME, NAME_seed1 and NAME_seed2, and their standard errors as KEY_se."""
+    runs = [results.run(name), *(results.run(f"{name}_seed{seed}") for seed in (1, 2))]
+    values = {key: [run[key] for run in runs] for key in keys}
+    errors = {f"{key}_se": statistics.stdev(found) / math.sqrt(len(runs)) for key, found in values.items()}
+    return {**{key: statistics.mean(found) for key, found in values.items()}, **errors}
+
+
 def super_resolution(results: Results) -> dict[str, Table]:
+    """Samples of one run, and what they compete with."""
     run = results.run("lsdm_sr_fashion_mnist")
 
     def part(prefix: str, of: str, **other: float) -> Mapping[str, object]:

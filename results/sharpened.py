@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from documents import Results, Row, Table, columns
+from fixed import noisy, over_seeds
 
 FLOW = "lsdm_fashion_mnist_flow"
 HULL = "regene_fashion_mnist_neighbours_untested"
@@ -18,7 +19,35 @@ def sharpened(results: Results) -> dict[str, Table]:
         results.run(f"{HULL}_sharp", of=regene, sharpened="yes"),
     ]
     mnist = [results.run("lsdm_mnist_flow_sharp", of=lsdm, sharpened="yes")]
-    return {"sharpened": _table(fashion), "sharpened_mnist": _table(mnist)}
+    return {
+        "sharpened": _table(fashion),
+        "sharpened_mnist": _table(mnist),
+        "sharpened_seeds": _seeds(results),
+        "sharpened_sr": _super_resolution(results),
+    }
+
+
+def _seeds(results: Results) -> Table:
+    """Three samplers on one sharpened representation."""
+    keys = ("fd_gen", "fd_gen_vs_recon", "accuracy_gen", "precision", "recall", "spread")
+    row = {"of": "LSDM, `flow`, sharpened", **over_seeds(results, f"{FLOW}_sharp", keys)}
+    return Table({"": "{of}", **{f"`{key}`": noisy(key) for key in keys}}, [row], caption=False)
+
+
+def _super_resolution(results: Results) -> Table:
+    """Samples and reconstructions before and after."""
+    names = {"no": "lsdm_sr_fashion_mnist", "yes": "lsdm_sr_fashion_mnist_sharp"}
+    runs = [results.run(name, of="samples", sharpened=sharpened) for sharpened, name in names.items()]
+
+    def reconstructions(run: Row) -> Row:
+        kept = {key.removeprefix("recon_"): value for key, value in run.items() if key.startswith("recon_")}
+        distances = {key: run[key.replace("gen", "recon")] for key in ("fd_gen", "fd_gen_vgg16")}
+        return {**kept, **distances, "of": "reconstructions", "sharpened": run["sharpened"]}
+
+    shown = {"": "{of}", "sharpened": "{sharpened}", "`fd_gen`": "{fd_gen:.3f}", "VGG16": "{fd_gen_vgg16:.1f}"}
+    shown |= {"`lpips`": "{lpips:.4f}", "`psnr`": "{psnr:.2f}", "`ssim`": "{ssim:.3f}"}
+    shown |= columns("`lr_consistency`", "`spread_skill`")
+    return Table(shown, [*runs, *(reconstructions(run) for run in runs)], caption=False)
 
 
 def _table(rows: Sequence[Row]) -> Table:
