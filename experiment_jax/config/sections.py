@@ -47,8 +47,9 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
 
     Args:
         build: "package.module:function", the stage's factory.
-        view: what the stage sees: "all" (images, no label), "paired" (images and labels), "partly" (all images, the
-            labels of the pairs) or "validation" (images held out of train, and their labels).
+        view: what the stage sees: "all" (images, no label), "paired" (images and labels), "mixed" (all images, the
+            labels of the pairs) or "validation" (images held out of train, and their labels); or the name of a function
+            of the section that says which, "package.module:function".
         batch_size: over all devices.
         own: what the factory reads; any of the loop's settings may be given here too.
     """

@@ -1,10 +1,10 @@
 """The semi-supervised split of a data set, and the views that stages train on.
 
 Images are uint8 `[N, height, width, channels]` and labels int32 `[N]`. What a stage may see of them is a
-`View`: "all" holds images and no label, "paired" holds the images whose label may be used, and those labels,
-"validation" the images cut from train and their labels. The label of an unpaired image is overwritten with -1 as soon
-as the split is made, so nothing downstream can read it. A view that is called as one of several joined sets holds the
-images of that set and no label. How sets are read: `data.load`.
+`View`: "all" holds images and no label, "paired" holds the images whose label may be used, and those labels, "mixed"
+all images and those labels, "validation" the images cut from train and their labels. The label of an unpaired image is
+overwritten with -1 as soon as the split is made, so nothing downstream can read it. A view that is called as one of
+several joined sets holds the images of that set and no label. How sets are read: `data.load`.
 """
 
 import dataclasses
@@ -68,13 +68,21 @@ class View:
     Attributes:
         images: uint8 `[N, height, width, channels]`, in memory or on disk.
         labels: int32 `[N]`, -1 where one may not be used, or None where the stage may not see any.
+        probabilities: of each class, float32 `[N, classes]`, where frozen networks give them (`Stage.relabel`).
     """
 
     images: np.ndarray | Images
     labels: np.ndarray | None
+    probabilities: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def known(self) -> dict[str, np.ndarray]:
+        """What the stage sees beside the images, by its name in a batch."""
+        known = {"labels": self.labels, "probabilities": self.probabilities}
+        return {name: values for name, values in known.items() if values is not None}
 
 
 def divide(train: Split, class_names: tuple[str, ...], config: ConfigDict, seed: int, joined: bool = False) -> Dataset:
@@ -161,7 +169,7 @@ def view(dataset: Dataset, name: str) -> View:
     """
     if name == "all":
         return View(dataset.train.images, None)
-    if name == "partly":
+    if name == "mixed":
         return View(dataset.train.images, dataset.train.labels)
     if name == "paired":
         paired = dataset.train.take(np.flatnonzero(dataset.train.labels != UNPAIRED))
@@ -176,6 +184,6 @@ def view(dataset: Dataset, name: str) -> View:
         return View(dataset.train.images.take(np.flatnonzero(dataset.sources == sets.index(name)), axis=0), None)
     more = f", {', '.join(sets)} (that set's images without labels)" if sets else ""
     raise UserError(
-        f"view={name}: choose all (images without labels), paired (images with labels), partly (all, with the labels "
+        f"view={name}: choose all (images without labels), paired (images with labels), mixed (all, with the labels "
         f"of the pairs), validation (held out){more}"
     )

@@ -60,7 +60,16 @@ class Task:
     def order(self) -> Order:
         """Which examples each of its batches holds; see `check_members` for what it raises."""
         self.check_members()
-        return Order(self.view.labels, len(self.view), self.section.batch_size, self.stage.strata, self.seed)
+        return Order(
+            self.view.labels,
+            len(self.view),
+            self.section.batch_size,
+            self.stage.strata,
+            self.seed,
+            probabilities=self.view.probabilities,
+            pairs=self.stage.pairs,
+            pair_classes=self.context.num_classes,
+        )
 
     def indices(self, step: int) -> np.ndarray:
         """Which examples the dispatch that begins at `step` takes: int32 `[steps, batch]`, of this process's rows."""
@@ -83,16 +92,16 @@ class Task:
                 f"{self.name}.view={self.section.view}: holds no images; choose another view, as in "
                 f"--config.{self.name}.view=all"
             )
-        if self.stage.strata is None:
+        if self.stage.strata is None and not self.stage.pairs:
             return
-        counts = np.bincount(self.view.labels[self.view.labels >= 0], minlength=self.stage.strata)
+        counts = np.bincount(self.view.labels[self.view.labels >= 0], minlength=self.context.num_classes)
         empty = np.flatnonzero(counts == 0)
         if len(empty):
             label = class_names[empty[0]] if class_names else empty[0]
             advice = (
                 "choose a data set that has, as in --config.data.name=digits"
                 if self.stage.relabel is None
-                else f"type --config.{self.name}.view=paired"
+                else "train the stage that gives the labels for longer"
             )
             raise UserError(f"{self.name}: each batch holds every class, and class {label} has no image; {advice}")
 
@@ -108,8 +117,8 @@ class Task:
         batch = {"images": jax.ShapeDtypeStruct((size, *self.view.images.shape[1:]), jnp.float32)}
         if self.stage.inputs is not None:
             batch = dict(jax.eval_shape(self.stage.inputs, batch["images"], upstream))
-        if self.view.labels is not None:
-            batch["labels"] = jax.ShapeDtypeStruct((size,), jnp.int32)
+        for name, values in self.view.known.items():
+            batch[name] = jax.ShapeDtypeStruct((size, *values.shape[1:]), values.dtype)
         return batch
 
     def initial(self, root: jax.Array, upstream: Upstream) -> PyTree:
@@ -147,7 +156,7 @@ def build(config: ConfigDict, dataset: Dataset, axis: BatchAxis = WHOLE) -> list
     model, tasks, earlier = Model(), [], {}
     for name in config.stages:
         section = _section(config, name)
-        seen = view(dataset, section.view)
+        seen = view(dataset, view_name(section))
         timing = schedule(section, len(seen))
         context = told(name, total_steps=timing.total, model=model)
         stage = resolve(section.build, f"{name}.build")(section, context)
@@ -159,6 +168,17 @@ def build(config: ConfigDict, dataset: Dataset, axis: BatchAxis = WHOLE) -> list
         tasks.append(Task(stage, context, section, seen, timing, config.seed, config.data.flips, dict(earlier)))
         earlier[name] = section
     return tasks
+
+
+def view_name(section: ConfigDict) -> str:
+    """The view that a section names, or that "package.module:function" of the section names.
+
+    Raises:
+        UserError: see `resolve`, or what the function refuses.
+    """
+    if section.view.split(".")[0] in PACKAGES:
+        return resolve(section.view, "view")(section)
+    return section.view
 
 
 def _section(config: ConfigDict, name: str) -> ConfigDict:

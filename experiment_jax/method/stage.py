@@ -12,7 +12,9 @@ import numpy as np
 from experiment_jax.devices.batch_axis import WHOLE, BatchAxis
 
 PyTree = Any
-Batch = Mapping[str, jax.Array]  # "images" float32 [batch, height, width, channels] in [-1, 1]; "labels" int32 [batch]
+# "images" float32 [batch, height, width, channels] in [-1, 1]; "labels" int32 [batch], -1 where not given;
+# "probabilities" float32 [batch, classes] of the view, see `data.split.View`.
+Batch = Mapping[str, jax.Array]
 Metrics = Mapping[str, jax.Array]  # named scalars
 Upstream = Mapping[str, Any]  # what the stages before this one froze, by name, each a stage's `Frozen`
 
@@ -52,7 +54,8 @@ class Model:
             none.
         classify: (params, latents) -> logits `[batch, classes]`.
         features: (params, images) -> list of feature maps `[batch, h, w, features]`, for perceptual losses.
-        label: (params, images) -> labels int32 `[batch]` that stand in for those that may not be used.
+        posterior: (params, images) -> probabilities of the classes `[batch, classes]`, for images whose label may not
+            be used.
         degrade: (params, images) -> low-resolution images, without noise. A model that has it is sampled for a noisy
             low-resolution image, not for a label.
         noise: (params, low-resolution images, keys `[batch]`) -> the same with the noise of the degradation.
@@ -75,7 +78,7 @@ class Model:
     decoder: str | None = None
     classify: Callable[..., jax.Array] | None = None
     features: Callable[..., list[jax.Array]] | None = None
-    label: Callable[..., jax.Array] | None = None
+    posterior: Callable[..., jax.Array] | None = None
     degrade: Callable[..., jax.Array] | None = None
     noise: Callable[..., jax.Array] | None = None
     embed: Callable[..., jax.Array] | None = None
@@ -130,11 +133,13 @@ class Stage:
     Attributes:
         Frozen: the structure that `finish` returns: a `flax.struct.dataclass` of arrays and nested dictionaries.
         strata: the number of classes of which every batch holds equally many, sorted by class; None: any order.
+        pairs: how many rows of every batch, the first, are images whose label is given: equally many of each class,
+            sorted by class. `strata` is then of the others.
         inputs: (images, upstream) -> the arrays that `update` gets in place of "images", by name. For a stage that sees
             the images only through frozen networks: computed once over the whole view, not at every step. None:
             `update` sees the images.
-        relabel: (view, upstream) -> the view that `update` and `finish` get in place of the stage's own: the same
-            images, with labels that frozen networks give. None: its own.
+        relabel: (view, upstream) -> the view that `update` gets in place of the stage's own: the same images, with
+            other labels, or with probabilities that frozen networks give. None: its own.
         update: (state, batch, key, upstream) -> (state, metrics), one step. None: there is nothing to train.
         given: whether the network is taken as it is in place of one that the section could train: the section's length
             of training then does not apply. Without `update` and this, a length that is not 0 is refused.
@@ -142,6 +147,7 @@ class Stage:
 
     Frozen: ClassVar[type]
     strata: int | None = None
+    pairs: int = 0
     inputs: Callable[[jax.Array, Upstream], Batch] | None = None
     relabel: Callable[[Any, Upstream], Any] | None = None
     update: Callable[[PyTree, Batch, jax.Array, Upstream], tuple[PyTree, Metrics]] | None = None

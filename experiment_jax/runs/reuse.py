@@ -19,7 +19,7 @@ from experiment_jax.config.types import flat
 from experiment_jax.data.load import title
 from experiment_jax.data.split import Dataset, View
 from experiment_jax.errors import UserError
-from experiment_jax.method.build import Task
+from experiment_jax.method.build import Task, view_name
 from experiment_jax.method.stage import PyTree
 from experiment_jax.runs import checkpoints, directory
 
@@ -47,8 +47,8 @@ def identity(task: Task, dataset: Dataset, upstream: Mapping[str, str]) -> str:
 
 
 def content(view: View) -> str:
-    """A digest of the images and labels of a view, in their order."""
-    return checkpoints.digest({"images": view.images, "labels": view.labels})
+    """A digest of the images of a view and of what is known of them, in their order."""
+    return checkpoints.digest({"images": view.images, "labels": view.labels, **view.known})
 
 
 def functions(section: ConfigDict) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def named(tasks: Sequence[Task], workdir: Path, config: ConfigDict) -> dict[str,
                 f"{setting}: the stage {task.name} is not finished there; finish that run, or leave from_run out"
             )
         frozen, record = checkpoints.load_finished(Path(source), task.name, task.stage.Frozen)
-        _check_same_view(setting, task, origin[task.name].view, record, config)
+        _check_same_view(setting, task, view_name(origin[task.name]), record, config)
         if kept and kept[1]["digest"] != record["digest"]:
             raise UserError(f"{setting}: is not the stage that this run began with; choose another --workdir")
         _check_same_upstream(setting, task, record, taken, origin)
@@ -111,7 +111,7 @@ def _check_same_view(setting: str, task: Task, view: str, record: Mapping[str, A
     Of a stage that sees no labels, which of its images have one, or were held out, may differ.
     """
     was, now = record["data"], config.data
-    if view != task.section.view:
+    if view != view_name(task.section):
         raise UserError(f"{setting}: was trained on view={view}; type --config.{task.name}.view={view}")
     keys = ["name", "crop", "size"]
     if view not in ("paired", "validation"):
@@ -138,6 +138,10 @@ def _check_same_upstream(
         needed = ", ".join(record["upstream"]) or "none"
         raise UserError(f"{setting}: was trained on other stages; take these from the same run: {needed}")
     for name, here in earlier_functions(task).items():
+        if name not in origin.stages:
+            raise UserError(
+                f"{setting}: was trained without a stage {name} before it; put {name} after {task.name} in stages"
+            )
         there = functions(origin[name])
         for key in sorted(there.keys() & here.keys()):  # a setting that came since decided nothing there
             if there[key] != here[key]:

@@ -224,4 +224,4 @@ def _from_checkpoint(workdir: Path, task: Task, upstream: Upstream, step: int) -
         kept = ", ".join(map(str, saved)) or "none"
         raise UserError(f"--step {step}: {task.name} has no such checkpoint; it has {kept}")
     state = checkpoints.restore(workdir, task.name, step, task.abstract_state(upstream))
-    return task.stage.finish(state, task.relabelled(upstream).view, upstream)
+    return task.stage.finish(state, task.view, upstream)

@@ -19,7 +19,9 @@ Inputs = Callable[[jax.Array, PyTree], PyTree]  # a stage's, see `method.stage.S
 def read_ahead(
     view: View, indices: Callable[[int], np.ndarray], schedule: Schedule, devices: Devices
 ) -> Callable[[int], PyTree]:
-    """A function of the first step of a dispatch: its images uint8 and labels `[steps, batch, …]`, on the devices.
+    """A function of the first step of a dispatch: what it reads, `[steps, batch, …]`, on the devices.
+
+    That is images uint8, and what the view knows beside them.
 
     Args:
         view: whose images are on disk.
@@ -30,14 +32,13 @@ def read_ahead(
 
     def read(step: int) -> dict[str, np.ndarray]:
         index = indices(step)
-        labels = {} if view.labels is None else {"labels": view.labels[index]}
-        return {"images": view.images[index], **labels}
+        return {"images": view.images[index], **{name: values[index] for name, values in view.known.items()}}
 
     return Feed(read, devices.share_rows, schedule.total, schedule.dispatch)
 
 
 def table(view: View, inputs: Inputs | None, flips: bool, upstream: PyTree) -> dict[str, Any]:
-    """All that batches are gathered from: "rows", leaves `[variants, N, …]`, and "labels" where the view has any.
+    """All that batches are gathered from: "rows", leaves `[variants, N, …]`, and what the view knows beside images.
 
     A stage that sees images gets them as uint8, one variant, mirrored on the device after the gather. For one that sees
     what frozen networks make of them, with flips, the second variant is made of the mirrored images.
@@ -48,11 +49,10 @@ def table(view: View, inputs: Inputs | None, flips: bool, upstream: PyTree) -> d
         flips: whether training images are mirrored.
         upstream: the frozen stages before this one.
     """
-    labels = {} if view.labels is None else {"labels": view.labels}
     if inputs is None:
-        return {"rows": {"images": view.images[None]}, **labels}
+        return {"rows": {"images": view.images[None]}, **view.known}
     upstream = jax.device_put(dict(upstream))
     compute = jax.jit(lambda batch: inputs(passes.to_float(batch), upstream))
     variants = [compute, lambda batch: compute(batch[:, :, ::-1])] if flips else [compute]
     rows = [passes.over(variant, view.images, batch_size=passes.PASS) for variant in variants]
-    return {"rows": jax.tree.map(lambda *leaves: np.stack(leaves), *rows), **labels}
+    return {"rows": jax.tree.map(lambda *leaves: np.stack(leaves), *rows), **view.known}

@@ -92,7 +92,7 @@ class Logger:
 
     def _check_converged(self, step: int, row: Mapping[str, float]) -> None:
         """Warns once where the stage is trained on transport plans that have not converged."""
-        share = row.get("converged", 1.0)
+        share = min((value for name, value in row.items() if name.split("_")[-1] == "converged"), default=1.0)
         if share < CONVERGED and not self._warned:
             self._warned = True
             log.warning(

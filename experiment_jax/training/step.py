@@ -45,8 +45,8 @@ def train_step(task: Task, state: PyTree, rows: PyTree, step: jax.Array, common:
         count = jax.tree.leaves(rows)[0].shape[:1]
         mirrored = task.context.axis.draw(lambda key, shape: jax.random.bernoulli(key, 0.5, shape), flip_key, count)
     batch = _images(table, rows, mirrored) if task.stage.inputs is None else _inputs(table, rows, mirrored)
-    if task.view.labels is not None:
-        batch["labels"] = rows["labels"] if table is None else table["labels"][rows]
+    for name in task.view.known:
+        batch[name] = rows[name] if table is None else table[name][rows]
     # Loss, gradients, update and metrics are the stage's.
     return task.stage.update(state, batch, update_key, upstream)
 

@@ -157,7 +157,7 @@ class Preparation:
 
     def finish(self, task: Task, state: PyTree, step: int, upstream: Upstream) -> Any:
         """Freezes a trained stage: its pass over the view, and `DIR/finished/<stage>`."""
-        frozen = task.stage.finish(state, task.relabelled(upstream).view, upstream)
+        frozen = task.stage.finish(state, task.view, upstream)
         frozen = processes.of_first(jax.tree.map(np.asarray, frozen))
         record = dict(
             stage=task.name,

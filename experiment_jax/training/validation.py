@@ -70,6 +70,9 @@ def check_validation_part(task: Task, dataset: Dataset) -> None:
     )
 
 
+MEASURED = {"decode", "classify", "sample"}  # what a stage may provide that validation looks at
+
+
 def validation(task: Task, dataset: Dataset) -> Callable[[PyTree, Upstream], Measured]:
     """A function of (state, upstream) that finishes the stage on the validation part and measures what it provides.
 
@@ -101,7 +104,7 @@ def validation(task: Task, dataset: Dataset) -> Callable[[PyTree, Upstream], Mea
 
     def validate(state: PyTree, upstream: Upstream) -> Measured:
         measured, drawn = {}, {}
-        if model.encode is None:
+        if model.encode is None or not MEASURED & set(stage.provides):
             return measured, drawn
         params = {**upstream, name: stage.finish(state, view, upstream)}
         latents = passes.over(lambda images: encode(params, images), part.images, batch_size=passes.PASS)

@@ -40,7 +40,7 @@ def test_split_and_views_are_those_of_images_in_memory(name, own):
     memory, disk = (load.load(settings(name, resident=resident, **own), 3) for resident in ("true", "false"))
     assert memory.class_names == disk.class_names and memory.image_shape == disk.image_shape
     np.testing.assert_array_equal(disk.validation.images, memory.validation.images)
-    for seen in ("all", "paired", "partly", *(("digits", "tiny_digits") if memory.sources is not None else ())):
+    for seen in ("all", "paired", "mixed", *(("digits", "tiny_digits") if memory.sources is not None else ())):
         here, there = view(memory, seen), view(disk, seen)
         assert isinstance(there.images, Images) and there.images.shape == here.images.shape
         np.testing.assert_array_equal(there.images, here.images)

@@ -80,7 +80,7 @@ def test_unpaired_images_are_kept_by_number_and_more_of_them_hold_fewer():
     assert [len(each.train) for each in (none, few, more)] == [100, 137, 310]
     for each in (none, few, more):
         assert rows(view(each, "paired")) == rows(view(every, "paired"))
-        labels = view(each, "partly").labels
+        labels = view(each, "mixed").labels
         assert (labels != UNPAIRED).sum() == 100 and len(labels) == len(view(each, "all"))
     inside = [{image.tobytes() for image in each.train.images} for each in (none, few, more, every)]
     assert inside[0] < inside[1] < inside[2] < inside[3]

@@ -52,7 +52,7 @@ def test_a_batch_that_has_nothing_to_take_is_refused_by_name(problem, refused):
 def test_labels_that_a_stage_before_gives_may_leave_a_class_empty(problem, walk, refused):
     relabel = dict(relabel=lambda view, upstream: View(view.images, np.ones(31, np.int32)))
     message = refused(walk, problem(stage=STRATA | relabel))
-    assert "class 0 has no image; type --config.linear.view=paired" in message
+    assert "class 0 has no image; train the stage that gives the labels for longer" in message
 
 
 def test_stratified_batches_reach_the_update_balanced(problem, walk):
