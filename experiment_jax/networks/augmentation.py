@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from experiment_jax.devices.batch_axis import BatchAxis
 
@@ -18,6 +19,24 @@ def shifted(images: jax.Array, shift: int, key: jax.Array, axis: BatchAxis) -> j
     offsets = axis.draw(moves, key, (len(images), 2))
     crop = jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), (height, width, channels)))
     return crop(padded, offsets)
+
+
+def varied(images: jax.Array, by: ConfigDict, patch: int, key: jax.Array, axis: BatchAxis) -> jax.Array:
+    """Each image `[batch, height, width, channels]` moved, made lighter or darker, with noise, and with patches at 0.
+
+    Args:
+        images: float32 in [-1, 1].
+        by: shift (the farthest move, a share of the shorter side), light and noise (standard deviations), share (of the
+            patches that are painted over).
+        patch: side of a patch, in pixels.
+        key: of all four.
+        axis: the batch.
+    """
+    place, light, noise, hide = jax.random.split(key, 4)
+    images = shifted(images, round(by.shift * min(images.shape[1:3])), place, axis)
+    images += by.light * axis.draw(jax.random.normal, light, (len(images), 1, 1, 1))
+    images += by.noise * axis.draw(jax.random.normal, noise, images.shape)
+    return jnp.where(patches(hide, by.share, patch, images, axis), 0.0, images)
 
 
 def turned(images: jax.Array, turns: jax.Array) -> jax.Array:

@@ -48,12 +48,21 @@ def stage(config: ConfigDict, context: Context) -> NeutralClassifier:
         context: see `Context`.
 
     Raises:
-        UserError: a view without labels, widths or features that are not positive, or dropout under pmap.
+        UserError: a view without labels, or what `classifier` refuses.
     """
     if config.view != "paired":
         raise UserError(
             f"{context.name}.view={config.view}: a classifier needs labels; type --config.{context.name}.view=paired"
         )
+    return classifier(config, context)
+
+
+def classifier(config: ConfigDict, context: Context) -> NeutralClassifier:
+    """Such a classifier, whatever its view.
+
+    Raises:
+        UserError: widths or features that are not positive, or dropout under pmap.
+    """
     checks.widths(config.widths, context.name)
     checks.positive(config, context.name, features=64)
     if context.axis.name is not None and config.dropout:

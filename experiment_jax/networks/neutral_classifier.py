@@ -58,18 +58,24 @@ class NeutralClassifier(Stage):
         targets = optax.smooth_labels(targets, self.config.label_smoothing)
 
         def loss(params, statistics):
-            features, statistics = self.network.apply(
-                {"params": params["features"], **statistics},
-                images,
-                train=True,
-                rngs={"dropout": dropout_key},
-                mutable=list(statistics),
-            )
-            logits = self.head.apply({"params": params["head"]}, features)
+            logits, statistics = self.trained_logits(params, statistics, images, dropout_key)
             accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == batch["labels"])
             return jnp.mean(optax.softmax_cross_entropy(logits, targets)), (statistics, {"accuracy": accuracy})
 
         return self.descent.step(state, loss)
+
+    def trained_logits(
+        self, params: PyTree, statistics: PyTree, images: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """Logits `[batch, classes]` as in training, with dropout by `key`, and what becomes of the statistics."""
+        features, statistics = self.network.apply(
+            {"params": params["features"], **statistics},
+            images,
+            train=True,
+            rngs={"dropout": key},
+            mutable=list(statistics),
+        )
+        return self.head.apply({"params": params["head"]}, features), statistics
 
     def averaged(self, state: TrainState) -> dict[str, PyTree]:
         return state.average

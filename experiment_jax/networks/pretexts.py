@@ -18,7 +18,7 @@ from experiment_jax.config import checks
 from experiment_jax.devices.batch_axis import BatchAxis
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, Metrics
-from experiment_jax.networks.augmentation import patches, shifted, turned
+from experiment_jax.networks.augmentation import turned, varied
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +98,8 @@ class Contrast(Pretext):
         return jnp.concatenate([self.view(images, one) for one in jax.random.split(key)]), None
 
     def view(self, images: jax.Array, key: jax.Array) -> jax.Array:
-        """Each image moved, made lighter or darker, with noise, and with some patches at 0."""
-        own, (place, light, noise, hide) = self.config.contrast, jax.random.split(key, 4)
-        images = shifted(images, round(own.shift * min(images.shape[1:3])), place, self.axis)
-        images += own.light * self.axis.draw(jax.random.normal, light, (len(images), 1, 1, 1))
-        images += own.noise * self.axis.draw(jax.random.normal, noise, images.shape)
-        hidden = patches(hide, own.share, 2 ** len(self.config.widths), images, self.axis)
-        return jnp.where(hidden, 0.0, images)
+        """Each image changed by numbers of its own."""
+        return varied(images, self.config.contrast, 2 ** len(self.config.widths), key, self.axis)
 
     def loss(self, output, answer):
         first, second = self.axis.gather(tuple(jnp.split(output, 2)))
