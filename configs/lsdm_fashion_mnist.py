@@ -25,7 +25,7 @@ def get_config():
 
 SINKHORN = sections.SINKHORN | {"matching.steps": 2000}
 # 60 labelled images a class; the other 59,400 are unpaired. Smoothing and steps were chosen on validation images.
-FEW = {"data.paired": 600, "matching.critic.smoothing": 1.0, "matching.steps": 2500}
+FEW = {"data.paired": 600, "matching.pairs.smoothing": 1.0, "matching.steps": 2500}
 # The 600 alone, in every stage, for as many steps.
 PAIRED_ONLY = FEW | {"perceptual.view": "paired", "representation.view": "paired", "sharpening.view": "paired"}
 VARIANTS = {

@@ -29,8 +29,13 @@ def phi(condition: jax.Array, num_classes: int) -> jax.Array:
     features have mean square 1, E‖φ(x) − φ(x′)‖² = 1.
     """
     if is_label(condition):
-        return jax.nn.one_hot(condition, num_classes) / jnp.sqrt(2.0)
+        return expected_phi(jax.nn.one_hot(condition, num_classes))
     return condition / jnp.sqrt(2.0 * condition.shape[-1])
+
+
+def expected_phi(probabilities: jax.Array) -> jax.Array:
+    """E φ(X) of a label X that is known by its probabilities `[batch, classes]`; of one that is certain, its φ."""
+    return probabilities / jnp.sqrt(2.0)
 
 
 class ConditionEncoder(nn.Module):

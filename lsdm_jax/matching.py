@@ -1,7 +1,8 @@
-"""Step 2 of LSDM: a generator of latents, matched to the pairs alone. X is a label or a low-resolution image.
+"""Step 2 of LSDM: a generator of latents, matched to those of images. X is a label or a low-resolution image.
 
 min_G W₁( (X, G(X, η)), (X, E(Y)) ) over the n pairs (arXiv 2603.04223, step 2). The *matcher* says how that distance is
-taken, or what stands in for it: one file each in `lsdm_jax/matchers`, one line each in MATCHERS.
+taken, or what stands in for it: one file each in `lsdm_jax/matchers`, one line each in MATCHERS. What images without a
+label may add is in `lsdm_jax.unpaired`.
 """
 
 import dataclasses
@@ -9,34 +10,36 @@ import dataclasses
 import flax
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.config import checks
 from experiment_jax.data import passes
-from experiment_jax.data.split import UNPAIRED, View
+from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Batch, Context, PyTree, Samples, Stage, Upstream
 from experiment_jax.networks import optimiser
+from lsdm_jax import unpaired
 from lsdm_jax.condition import is_image
 from lsdm_jax.matchers import MATCHERS
-from lsdm_jax.matchers.matcher import Matcher
+from lsdm_jax.matchers.matcher import Matcher, Term, pair_rows
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
-    """The stage of a matcher: latents of the pairs in, a sampler out.
+    """The stage of a matcher: latents in, a sampler out.
 
     Args:
         config: matcher (a name in MATCHERS), beta (weight of the condition in the joint cost; inf: one transport
-            problem a class), draws (how many η each x of a batch gets), condition_noise (standard deviation of the
-            noise on images in training, in units of the images' own), what generators share (noise_size, width,
-            depth, optimiser, ema_decay), and a section of its own settings for each matcher.
+            problem a class), labels (what unpaired images count for, see `lsdm_jax.unpaired`), pairs (of terms of the
+            pairs alone: smoothing; of one beside that of all latents: weight and batch_size, its part of the batch),
+            draws (how many η each x of a batch gets), condition_noise (standard deviation of the noise on images in
+            training, in units of the images' own), what generators share (noise_size, width, depth, optimiser,
+            ema_decay), and a section of its own settings for each matcher.
         context: its model must encode and decode; where it degrades, the condition is the low-resolution image.
 
     Raises:
         UserError: an unknown matcher or one that the condition is not for, a beta that is not positive, no draw, no
-            representation before this stage, a view without labels, an optimiser that is not offered, or a batch that
-            the classes cannot share.
+            representation before this stage, a view without labels, an optimiser that is not offered, a batch that
+            the classes cannot share, or what `unpaired.check` refuses.
     """
     _check(config, context)
     matcher = MATCHERS[config.matcher](config, context)
@@ -45,7 +48,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         return FittedMatching(matcher, config, context)
     optimiser.build(config.optimiser, context.total_steps)  # what it refuses is refused before anything is trained
     stage = Matching(matcher, config, context)
-    if stage.strata and config.batch_size % stage.strata:
+    if stage.strata and (config.batch_size - stage.pairs) % stage.strata:
         nearest = max(round(config.batch_size / stage.strata), 1) * stage.strata
         raise UserError(
             f"{context.name}.batch_size={config.batch_size}: {stage.strata} classes cannot share it; "
@@ -56,7 +59,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
 @dataclasses.dataclass(frozen=True)
 class FittedMatching(Stage):
-    """A matcher that is fitted in one pass over the pairs."""
+    """A matcher that is fitted in one pass."""
 
     matcher: Matcher
     config: ConfigDict
@@ -70,14 +73,12 @@ class FittedMatching(Stage):
 
     @property
     def relabel(self):
-        """With the view `partly`: the labels of the pairs, and pseudo-labels of all other images."""
-        return self._pseudo_labels if self.config.view == "partly" else None
-
-    def _pseudo_labels(self, view: View, upstream: Upstream) -> View:
-        given = passes.over_images(self.context.model.label, dict(upstream), view.images)
-        return View(view.images, np.where(view.labels == UNPAIRED, given, view.labels).astype(np.int32))
+        """What a labeller says of images without a label."""
+        return unpaired.relabel(self.config, self.context)
 
     def finish(self, state: PyTree, view: View, upstream: Upstream) -> Frozen:
+        if self.relabel is not None:
+            view = self.relabel(view, upstream)
         latents = passes.over_images(self.context.model.encode, dict(upstream), view.images)
         return self.Frozen(self.matcher.fit(latents, view.labels, upstream))
 
@@ -102,9 +103,14 @@ class Matching(FittedMatching):
 
     @property
     def strata(self) -> int | None:
-        """Where β = ∞ and conditions are labels, batches hold equally many of each class."""
+        """Where β = ∞ and latents have a class, batches hold equally many of each."""
         stratified = self.config.beta == float("inf") and not is_image(self.context)
-        return self.context.num_classes if stratified else None
+        return self.context.num_classes if stratified and self.config.labels != "marginal" else None
+
+    @property
+    def pairs(self) -> int:
+        """The rows of the pairs' own term."""
+        return pair_rows(self.config)
 
     def inputs(self, images: jax.Array, upstream: Upstream) -> Batch:
         model = self.context.model
@@ -116,8 +122,28 @@ class Matching(FittedMatching):
 
     def update(self, state: PyTree, batch: Batch, key: jax.Array, upstream: Upstream):
         batch = self.context.axis.gather(batch)
-        rows = batch["latents"], self.condition(batch, jax.random.fold_in(key, 0), upstream)
-        return self.matcher.update(state, *(jnp.repeat(each, self.config.draws, axis=0) for each in rows), key)
+        terms = self.terms(batch, jax.random.fold_in(key, 0), upstream)
+        return self.matcher.update(state, [self._repeated(term) for term in terms], key)
+
+    def _repeated(self, term: Term) -> Term:
+        """Each row as often as there are draws."""
+        rows = {"latents": term.latents, "condition": term.condition, "known": term.known}
+        return term._replace(**jax.tree.map(lambda leaf: jnp.repeat(leaf, self.config.draws, axis=0), rows))
+
+    def terms(self, batch: Batch, key: jax.Array, upstream: Upstream) -> list[Term]:
+        """What G is compared with: all latents that the view has and, in a term of their own, those of the pairs."""
+        config, count = self.config, self.pairs
+        pairs = {name: rows[:count] for name, rows in batch.items()}
+        rest = {name: rows[count:] for name, rows in batch.items()}
+        if not count:
+            return [unpaired.term(config, self.context, rest, self.condition(rest, key, upstream), key)]
+        first, second = jax.random.split(key)
+        own = self.condition(pairs, first, upstream)
+        beta = config.beta if is_image(self.context) else float("inf")
+        return [
+            unpaired.term(config, self.context, rest, own if is_image(self.context) else rest["labels"], second),
+            Term(pairs["latents"], own, beta, None, config.pairs.smoothing, config.pairs.weight, "pairs_"),
+        ]
 
     def condition(self, batch: Batch, key: jax.Array, upstream: Upstream) -> jax.Array:
         """X of the batch: labels, or low-resolution images as networks see them.
@@ -156,19 +182,4 @@ def _check(config: ConfigDict, context: Context) -> None:
                 f"{context.name}.matcher={config.matcher}: takes a label for a condition, not an image; choose one of "
                 f"{', '.join(name for name, each in MATCHERS.items() if each.IMAGES)}"
             )
-    _check_view(config, context)
-
-
-def _check_view(config: ConfigDict, context: Context) -> None:
-    setting = f"{context.name}.view={config.view}"
-    if is_image(context):
-        if config.view not in ("paired", "all"):
-            raise UserError(f"{setting}: type --config.{context.name}.view=paired, or all where every image is a pair")
-        return
-    if config.view not in ("paired", "partly"):
-        raise UserError(f"{setting}: matching needs labels; type --config.{context.name}.view=paired")
-    if config.view == "partly" and context.model.label is None:
-        raise UserError(
-            f"{setting}: needs a stage before it that labels the rest, such as labeller; "
-            f"type --config.{context.name}.view=paired"
-        )
+    unpaired.check(config, context, MATCHERS[config.matcher])

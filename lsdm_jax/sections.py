@@ -118,17 +118,23 @@ def regression(**own: Any) -> ConfigDict:
 
 
 def labeller(**own: Any) -> ConfigDict:
-    """The rival of unpaired images: a classifier of the pairs labels the rest; see `lsdm_jax.labeller`."""
+    """What says of images without a label what is known of their class; see `lsdm_jax.labeller`."""
     settings = dict(
-        view="paired",
-        batch_size=100,
+        view="mixed",
+        batch_size=250,
+        pairs=50,  # rows of a batch that have a label
         steps=1000,
         optimiser=dict(learning_rate=2e-3, weight_decay=1e-3),
         widths=(32, 64),
         convolutions=1,
         features=64,
-        dropout=0.2,
-        shift=1,
+        dropout=0.3,
+        shift=1,  # of the weak change, in pixels
+        strong=dict(shift=0.1, light=0.1, noise=0.0, share=0.1) | own.pop("strong", {}),
+        consistency=1.0,  # weight of the images without a label; 0: the pairs alone
+        threshold=0.8,  # of the greatest probability at the weak change, from which on an image counts
+        latents=True,  # a classifier of latents, in closed form, beside the network
+        held_out=0.1,  # share of the pairs that find the temperature of the probabilities
         label_smoothing=0.0,
     )
     return stage("lsdm_jax.labeller:stage", **settings | own)
@@ -137,12 +143,16 @@ def labeller(**own: Any) -> ConfigDict:
 def matching(**own: Any) -> ConfigDict:
     """Step 2; see `lsdm_jax.matching`. Each matcher's own settings are a section of its name."""
     settings = dict(
-        view="paired",  # or partly: all images, those without a label with one that a labeller gives
+        view="lsdm_jax.unpaired:view",  # as `labels` says: the pairs, or all images
         batch_size=250,
         steps=4000,
         optimiser=dict(learning_rate=5e-4, b1=0.0),
         matcher="critic",
         beta=float("inf"),  # weight of the condition in the joint cost; inf: one transport problem a class
+        labels="pairs",  # what images without a label add: nothing; or pseudo, posterior, sampled, marginal
+        # Terms of the pairs alone: noise on them and on samples; of one beside that of all latents, its weight and part
+        # of the batch.
+        pairs=dict(smoothing=0.0, weight=0.0, batch_size=320) | own.pop("pairs", {}),
         draws=1,  # η for each x of a batch
         condition_noise=0.0,  # on low-resolution images in training, in units of their own standard deviation
         noise_size=64,  # dimension of η

@@ -7,7 +7,7 @@ between: the estimate is above W₁ and tends to it as λ grows.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import flax
@@ -17,12 +17,13 @@ import jax.numpy as jnp
 import optax
 
 from experiment_jax.config import checks
+from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Metrics, PyTree
 from experiment_jax.networks import optimiser
 from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax.condition import is_label, phi
 from lsdm_jax.matchers.generator import OneStepMatcher
-from lsdm_jax.matchers.matcher import batch_weights
+from lsdm_jax.matchers.matcher import Term, blur
 
 Clouds = tuple[jax.Array, jax.Array, jax.Array]  # real, generated, and points between, each [batch, features]
 Score = Callable[[jax.Array], jax.Array]  # points [batch, features] -> f [batch], row by row
@@ -129,15 +130,6 @@ def lift(condition: jax.Array, num_classes: int, beta: float) -> jax.Array:
     return jax.nn.one_hot(condition, num_classes) if is_label(condition) else condition
 
 
-def blur(key: jax.Array, points: jax.Array, smoothing: float) -> jax.Array:
-    """Points `[batch, features]` with Gaussian noise of standard deviation σ: draws from their law ∗ N(0, σ²I).
-
-    Between laws blurred alike, W₁ still vanishes only where the laws agree, and few points stand for theirs much better
-    (Goldfeld et al. 2020, arXiv 2002.01012): exact W₁ to few points rewards samples that contract towards them.
-    """
-    return points + smoothing * jax.random.normal(key, points.shape) if smoothing else points
-
-
 def stratified(key: jax.Array, condition: jax.Array, real: jax.Array, generated: jax.Array):
     """β = ∞: for each x, f(x, ·) is a function of z, and its slope is that over z alone.
 
@@ -157,13 +149,14 @@ def stratified(key: jax.Array, condition: jax.Array, real: jax.Array, generated:
     return within, (real, generated, interpolate(key, real, generated))
 
 
-def joint(key: jax.Array, condition: jax.Array, real: jax.Array, generated: jax.Array):
+def joint(key: jax.Array, conditions: tuple[jax.Array, jax.Array], real: jax.Array, generated: jax.Array):
     """Finite β: f is a function of the pair (βφ(x), z), its slope that over the pair; see `stratified`.
 
-    The points between join independent pairs, so that they cross from class to class, as joint transport may.
+    `conditions` are those of the real and of the generated latents. The points between join independent pairs, so that
+    they cross from class to class, as joint transport may.
     """
     order, fractions = jax.random.split(key)
-    real, generated = (jnp.concatenate([condition, z], axis=-1) for z in (real, generated))
+    real, generated = (jnp.concatenate(pair, axis=-1) for pair in zip(conditions, (real, generated), strict=True))
     partners = jax.random.permutation(order, generated, axis=0)
     return (lambda pair: pair), (real, generated, interpolate(fractions, real, partners))
 
@@ -180,18 +173,23 @@ class CriticMatcher(OneStepMatcher):
     SETTINGS: ClassVar = dict(
         penalty=10.0,  # λ
         one_sided=False,  # leave slopes of f below 1 free
-        smoothing=0.0,  # noise on both clouds, so that few points do not stand apart; in units of the latents' scale
         steps=3,  # of f for each of G
         width=512,  # of f's layers
         depth=3,
         optimiser=dict(learning_rate=5e-4, b1=0.0),
     )
     IMAGES = True
+    LABELS = ("pairs", "pseudo", "posterior", "sampled")
+    SMOOTHS = True
 
     def check(self) -> None:
         checks.at_least(self.own, self.where, 1, steps=3, width=512, depth=3)
         checks.positive(self.own, self.where, penalty=10.0)
-        checks.at_least(self.own, self.where, 0, smoothing=1.0)
+        if self.config.pairs.weight:
+            raise UserError(
+                f"{self.context.name}.pairs.weight={self.config.pairs.weight}: the critic has one problem; "
+                f"type --config.{self.context.name}.pairs.weight=0.0"
+            )
         optimiser.build(self.own.optimiser, self.context.total_steps)
 
     @property
@@ -209,31 +207,33 @@ class CriticMatcher(OneStepMatcher):
         critic = self.critic_descent.init(self.critic.init(second, points)["params"])
         return State(super().init(first, latents, condition), critic)
 
-    def problem(
-        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
-    ) -> tuple[ScoreOf, Clouds]:
+    def problem(self, params: PyTree, term: Term, key: jax.Array) -> tuple[ScoreOf, Clouds]:
         """The critic's problem at the generator `params`: f, and the clouds."""
         noise_key, between_key, *blurs = jax.random.split(key, 4)
-        lifted = lift(condition, self.context.num_classes, self.config.beta)
-        setting = stratified if self.config.beta == float("inf") else joint
-        clouds = latents, self.draw(params, noise_key, condition)
-        real, generated = (blur(key, z, self.own.smoothing) for key, z in zip(blurs, clouds, strict=True))
-        points, clouds = setting(between_key, lifted, real, generated)
+        clouds = term.latents, self.draw(params, noise_key, term.condition)
+        real, generated = (blur(key, z, term.smoothing) for key, z in zip(blurs, clouds, strict=True))
+        lifted = lift(term.condition, self.context.num_classes, term.beta)
+        if term.beta == float("inf"):
+            points, clouds = stratified(between_key, lifted, real, generated)
+        else:
+            known = lifted if term.known is None else term.beta * term.known
+            points, clouds = joint(between_key, (known, lifted), real, generated)
         return (lambda params, rows: self.critic.apply({"params": params}, points(rows))), clouds
 
-    def update(self, state: State, latents: jax.Array, condition: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
-        weights = batch_weights(condition, self.context.class_weights, self.config.beta)
+    def update(self, state: State, terms: Sequence[Term], key: jax.Array) -> tuple[State, Metrics]:
+        (term,) = terms
+        weights = term.weights(self.context.class_weights)
         slope = self.own.penalty, self.critic_descent, self.own.one_sided
 
         def criticise(critic: TrainState, key: jax.Array):
-            score, clouds = self.problem(state.generator.params, latents, condition, key)
+            score, clouds = self.problem(state.generator.params, term, key)
             return critic_step(critic, score, clouds, weights, *slope)
 
         keys = jax.random.split(key, self.own.steps + 1)
         critic, found = jax.lax.scan(criticise, state.critic, keys[1:])
 
         def loss(params, statistics):
-            score, (real, generated, _) = self.problem(params, latents, condition, keys[0])
+            score, (real, generated, _) = self.problem(params, term, keys[0])
             return dual_value(score(critic.params, real), score(critic.params, generated), weights), (statistics, {})
 
         generator, metrics = self.descent.step(state.generator, loss)

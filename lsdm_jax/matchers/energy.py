@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from experiment_jax.config import checks
 from experiment_jax.method.stage import Metrics, PyTree
 from lsdm_jax.matchers.generator import OneStepMatcher
-from lsdm_jax.matchers.matcher import batch_weights
+from lsdm_jax.matchers.matcher import Term
 
 
 def energy_score(generated: jax.Array, real: jax.Array) -> tuple[jax.Array, Metrics]:
@@ -42,20 +42,21 @@ def lengths(differences: jax.Array) -> jax.Array:
 class EnergyMatcher(OneStepMatcher):
     """G minimises the energy score of its samples, given their condition. β only says whether batches are stratified.
 
-    It has no settings of its own; K is the stage's `draws`.
+    It has no settings of its own; K is the stage's `draws`. The score is a mean over the joint law of condition and
+    latent. So what counts of probabilities of the condition is a draw from them, anew at every step: `posterior` and
+    `sampled` are the same here.
     """
 
     NAME = "energy"
     IMAGES = True
+    LABELS = ("pairs", "pseudo", "posterior", "sampled")
 
     def check(self) -> None:
         checks.at_least(self.config, self.context.name, 2, draws=4)
 
-    def loss(
-        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, Metrics]:
+    def loss(self, params: PyTree, term: Term, key: jax.Array) -> tuple[jax.Array, Metrics]:
         draws = self.config.draws
-        weights = batch_weights(condition, self.context.class_weights, self.config.beta)
-        drawn = self.draw(params, key, condition).reshape(-1, draws, latents.shape[-1])
-        scores, metrics = energy_score(drawn, latents[::draws])
+        weights = term.weights(self.context.class_weights)
+        drawn = self.draw(params, key, term.condition).reshape(-1, draws, term.latents.shape[-1])
+        scores, metrics = energy_score(drawn, term.latents[::draws])
         return draws * jnp.sum(weights[::draws] * scores), metrics

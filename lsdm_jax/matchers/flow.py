@@ -27,10 +27,10 @@ from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Metrics, PyTree
 from lsdm_jax import transport
 from lsdm_jax.matchers.generator import OneStepMatcher
-from lsdm_jax.matchers.matcher import batch_weights, check_beta
+from lsdm_jax.matchers.matcher import ALL_LABELS, Term, blur, check_beta, pair_rows
 from lsdm_jax.matchers.sinkhorn import pairs
 
-Clouds = tuple[jax.Array, jax.Array, jax.Array]  # x, y and the second batch, or their conditions
+Clouds = tuple[jax.Array, jax.Array, jax.Array]  # x, y and the second batch, or φ of their conditions
 
 
 def pull(
@@ -71,14 +71,12 @@ def stratified(x: jax.Array, y: jax.Array, other: jax.Array, **solver: Any) -> t
     return drifts, jax.tree.map(jnp.mean, metrics)
 
 
-def joint(
-    clouds: Clouds, conditions: Clouds, beta: float, num_classes: int, **solver: Any
-) -> tuple[jax.Array, Metrics]:
-    """Finite β: the drift of the pairs (βφ(condition), z) in their latents, for the conditions stay.
+def joint(clouds: Clouds, places: Clouds, beta: float, **solver: Any) -> tuple[jax.Array, Metrics]:
+    """Finite β: the drift of the pairs (βφ, z) in their latents, for the conditions stay.
 
-    Clouds are x `[n, latent]`, y and other `[m, latent]`, and the conditions theirs, see `lsdm_jax.condition`.
+    Clouds are x `[n, latent]`, y and other `[m, latent]`, and the places φ of their conditions, `[n or m, k]`.
     """
-    joined = [pairs(z, of, beta, num_classes) for z, of in zip(clouds, conditions, strict=True)]
+    joined = [pairs(z, of, beta) for z, of in zip(clouds, places, strict=True)]
     fixed = joined[0].shape[-1] - clouds[0].shape[-1]
     drifts, metrics = drift(*joined, fixed=fixed, **solver)
     return drifts[:, fixed:], metrics
@@ -100,39 +98,48 @@ class FlowMatcher(OneStepMatcher):
         thinning=1,  # points of the data, and of the model's second batch, for each point that is moved
     )
     IMAGES = True
+    LABELS = ALL_LABELS
+    SMOOTHS = True
 
     def check(self) -> None:
         check_beta(self.config, self.context)
         checks.positive(self.own, self.where, epsilon=2.0, threshold=1e-2)
         checks.at_least(self.own, self.where, 1, max_iterations=200, thinning=4)
-        each = self.own.thinning * (self.context.num_classes if self.config.beta == float("inf") else 1)
-        if self.config.batch_size % each:
-            nearest = max(round(self.config.batch_size / each), 1) * each
-            raise UserError(
-                f"{self.where}.thinning={self.own.thinning}: does not divide a class's part of a batch of "
-                f"{self.config.batch_size}; type --config.{self.context.name}.batch_size={nearest}"
-            )
+        pairs, by_class = pair_rows(self.config), self.own.thinning * self.context.num_classes
+        each = by_class if self.config.beta == float("inf") else self.own.thinning
+        for setting, rows, part in (
+            ("batch_size", self.config.batch_size - pairs, each),
+            ("pairs.batch_size", pairs, by_class),
+        ):
+            if rows % part:
+                nearest = max(round(rows / part), 1) * part + (pairs if setting == "batch_size" else 0)
+                raise UserError(
+                    f"{self.where}.thinning={self.own.thinning}: does not divide a class's part of {rows} rows of a "
+                    f"batch; type --config.{self.context.name}.{setting}={nearest}"
+                )
 
-    def loss(
-        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, Metrics]:
+    def loss(self, params: PyTree, term: Term, key: jax.Array) -> tuple[jax.Array, Metrics]:
         """½ Σ w ‖G − sg(G + V)‖², and the length of the drift."""
-        first, second = jax.random.split(key)
-        moved = condition[:: self.own.thinning]  # of a batch sorted by class, as many of each
-        weights = batch_weights(moved, self.context.class_weights, self.config.beta)
-        other = jax.lax.stop_gradient(self.draw(params, second, condition))
-        x = self.draw(params, first, moved)
+        first, second, *blurs = jax.random.split(key, 5) if term.smoothing else jax.random.split(key)
+        moved = term._replace(condition=term.condition[:: self.own.thinning])  # sorted by class, as many of each
+        other = jax.lax.stop_gradient(self.draw(params, second, term.condition))
+        x = self.draw(params, first, moved.condition)
         fixed = jax.lax.stop_gradient(x)
-        drifts, metrics = self.field((fixed, latents, other), (moved, condition, condition))
+        clouds = fixed, term.latents, other
+        if term.smoothing:
+            clouds = tuple(blur(key, cloud, term.smoothing) for key, cloud in zip(blurs, clouds, strict=True))
+        drifts, metrics = self.field(clouds, term)
         squares = jnp.sum((x - (fixed + drifts)) ** 2, axis=-1)
-        return jnp.sum(weights * squares) / 2, {**metrics, "drift_norm": jnp.sqrt(jnp.sum(weights * squares))}
+        square = jnp.sum(moved.weights(self.context.class_weights) * squares)
+        return square / 2, {**metrics, "drift_norm": jnp.sqrt(square)}
 
-    def field(self, clouds: Clouds, conditions: Clouds) -> tuple[jax.Array, Metrics]:
-        """V at the first of the clouds."""
+    def field(self, clouds: Clouds, term: Term) -> tuple[jax.Array, Metrics]:
+        """V at the first of the clouds, which are of the term's rows."""
         solver = {name: self.own[name] for name in ("epsilon", "max_iterations", "threshold")}
-        beta, num_classes = self.config.beta, self.context.num_classes
-        if beta != float("inf"):
-            return joint(clouds, conditions, beta, num_classes, **solver)
+        num_classes = self.context.num_classes
+        if term.beta != float("inf"):
+            asked, known = term.places(num_classes)
+            return joint(clouds, (asked[:: self.own.thinning], known, asked), term.beta, **solver)
         classes = (num_classes, -1, clouds[0].shape[-1])
         drifts, metrics = stratified(*(z.reshape(classes) for z in clouds), **solver)
         return drifts.reshape(clouds[0].shape), metrics

@@ -1,6 +1,8 @@
 """The generator G(x, η) of step 2: one evaluation, from a condition and noise to a latent. And what trains it."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -11,7 +13,7 @@ from experiment_jax.method.stage import Context, Metrics, PyTree
 from experiment_jax.networks.layers import trunk
 from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax.condition import ConditionEncoder
-from lsdm_jax.matchers.matcher import Matcher
+from lsdm_jax.matchers.matcher import Matcher, Term
 
 
 class Generator(nn.Module):
@@ -43,7 +45,9 @@ class Generator(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class OneStepMatcher(Matcher):
-    """A matcher that trains a generator G(x, η) of one step by gradient descent on `loss`."""
+    """A matcher that trains a generator G(x, η) of one step by gradient descent on `loss`, summed over terms."""
+
+    LABELS: ClassVar[Sequence[str]] = ("pairs", "pseudo", "sampled")
 
     @property
     def generator(self) -> Generator:
@@ -62,18 +66,20 @@ class OneStepMatcher(Matcher):
         noise = jnp.zeros((len(condition), self.config.noise_size))
         return self.descent.init(self.generator.init(key, noise, condition)["params"])
 
-    def loss(
-        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, Metrics]:
+    def loss(self, params: PyTree, term: Term, key: jax.Array) -> tuple[jax.Array, Metrics]:
         """The distance that G is trained to make small, and its metrics."""
         raise TypeError(f"{self.NAME} must say what it minimises")
 
-    def update(
-        self, state: TrainState, latents: jax.Array, condition: jax.Array, key: jax.Array
-    ) -> tuple[TrainState, Metrics]:
+    def update(self, state: TrainState, terms: Sequence[Term], key: jax.Array) -> tuple[TrainState, Metrics]:
+        keys = [key, *(jax.random.fold_in(key, number) for number in range(1, len(terms)))]
+
         def loss(params: PyTree, statistics: PyTree):
-            value, metrics = self.loss(params, latents, condition, key)
-            return value, (statistics, metrics)
+            total, metrics = 0.0, {}
+            for term, own in zip(terms, keys, strict=True):
+                value, found = self.loss(params, term, own)
+                total += term.weight * value
+                metrics |= {term.name + name: each for name, each in found.items()}
+            return total, (statistics, metrics)
 
         return self.descent.step(state, loss)
 

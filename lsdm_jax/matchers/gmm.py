@@ -38,7 +38,7 @@ class MixtureMatcher(Matcher):
     def check(self) -> None:
         checks.at_least(self.own, self.where, 1, components=10)
         checks.at_least(self.own, self.where, 0, covariance_floor=1e-3)
-        if self.config.view != "partly":  # else a labeller's labels of the rest are not known yet
+        if self.config.labels == "pairs":  # else a labeller's labels of the rest are not known yet
             _check_members(self.own, self.where, self.context.class_counts)
 
     def fit(self, latents: np.ndarray, labels: np.ndarray, upstream: Upstream) -> PyTree:

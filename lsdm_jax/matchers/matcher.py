@@ -1,8 +1,8 @@
 """What a matcher is: how a sampler of latents is trained, or fitted, and drawn from."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,43 @@ from ml_collections import ConfigDict
 
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, Metrics, PyTree
-from lsdm_jax.condition import is_image, is_label
+from lsdm_jax.condition import is_image, is_label, phi
+
+ALL_LABELS = ("pairs", "pseudo", "posterior", "sampled", "marginal")  # what `matching.labels` may be
+
+
+class Term(NamedTuple):
+    """One comparison of the generator's samples with latents.
+
+    Where β = ∞ and conditions are labels, a term holds equally many of each class, sorted by class. With `draws` = K
+    each row comes K times, one after another.
+
+    Attributes:
+        latents: of images, `[rows, latent]`.
+        condition: at which the generator draws, one for each row; see `lsdm_jax.condition`.
+        beta: weight of the condition in the joint cost; ∞: one problem a class.
+        known: φ `[rows, k]` of what is known of the latents' own conditions; None: row i has condition i.
+        smoothing: standard deviation of noise on latents and samples, so that few points do not stand apart.
+        weight: in the sum of all terms.
+        name: prefix of its metrics.
+    """
+
+    latents: jax.Array
+    condition: jax.Array
+    beta: float = float("inf")
+    known: jax.Array | None = None
+    smoothing: float = 0.0
+    weight: float = 1.0
+    name: str = ""
+
+    def places(self, num_classes: int) -> tuple[jax.Array, jax.Array]:
+        """φ of the samples' conditions and of the latents', each `[rows, k]`."""
+        asked = phi(self.condition, num_classes)
+        return asked, asked if self.known is None else self.known
+
+    def weights(self, class_weights: Any) -> jax.Array:
+        """Of each row, see `batch_weights`."""
+        return batch_weights(self.condition, class_weights, self.beta)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +62,12 @@ class Matcher:
         NAME: what `matcher` in the config calls it, and its own settings.
         SETTINGS: its own settings with their defaults.
         IMAGES: whether it takes an image for a condition, too.
+        LABELS: what `matching.labels` may be.
+        SMOOTHS: whether it heeds a term's smoothing.
         CONDITIONAL: whether samples heed their condition.
         nfe: evaluations of a network that one sample takes.
-        fit: (latents `[N, latent]`, labels int32 `[N]`, upstream) -> the sampler's parameters, from all pairs at once,
-            on the host. None: the matcher is trained.
+        fit: (latents `[N, latent]`, labels int32 `[N]`, upstream) -> the sampler's parameters, from all of them at
+            once, on the host. None: the matcher is trained.
     """
 
     config: ConfigDict
@@ -38,6 +76,8 @@ class Matcher:
     NAME: ClassVar[str]
     SETTINGS: ClassVar[Mapping[str, Any]] = {}
     IMAGES: ClassVar[bool] = False
+    LABELS: ClassVar[Sequence[str]] = ("pairs", "pseudo")
+    SMOOTHS: ClassVar[bool] = False
     CONDITIONAL: ClassVar[bool] = True
     nfe = 1
     fit = None
@@ -59,12 +99,8 @@ class Matcher:
         """The state before the first step; latents `[batch, latent]`, conditions as in `lsdm_jax.condition`."""
         raise TypeError(f"{self.NAME} is fitted, not trained")
 
-    def update(self, state: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array) -> tuple[PyTree, Metrics]:
-        """One step, on the whole batch, whatever the number of devices.
-
-        Where β = ∞ and conditions are labels, the batch holds equally many of each class, sorted by class. With
-        `draws` = K each row comes K times, one after another.
-        """
+    def update(self, state: PyTree, terms: Sequence[Term], key: jax.Array) -> tuple[PyTree, Metrics]:
+        """One step on the terms of a batch, the whole of it, whatever the number of devices."""
         raise TypeError(f"{self.NAME} is fitted, not trained")
 
     def averaged(self, state: PyTree) -> PyTree:
@@ -76,11 +112,25 @@ class Matcher:
         raise TypeError(f"{self.NAME} must say how it samples")
 
 
+def pair_rows(section: ConfigDict) -> int:
+    """How many rows of a batch, the first, are for a term of the pairs beside that of all latents."""
+    return section.pairs.batch_size if section.pairs.weight else 0
+
+
 def batch_weights(condition: jax.Array, class_weights: Any, beta: float) -> jax.Array:
     """w `[batch]`, of sum 1: in a stratified batch each class x weighs p(x), in any other all rows weigh the same."""
     if beta != float("inf") or not is_label(condition):
         return jnp.full(len(condition), 1.0 / len(condition))
     return jnp.asarray(class_weights)[condition] * len(class_weights) / len(condition)
+
+
+def blur(key: jax.Array, points: jax.Array, smoothing: float) -> jax.Array:
+    """Points `[batch, features]` with Gaussian noise of standard deviation σ: draws from their law ∗ N(0, σ²I).
+
+    Between laws blurred alike, W₁ still vanishes only where the laws agree, and few points stand for theirs much better
+    (Goldfeld et al. 2020, arXiv 2002.01012): exact W₁ to few points rewards samples that contract towards them.
+    """
+    return points + smoothing * jax.random.normal(key, points.shape) if smoothing else points
 
 
 def check_beta(config: ConfigDict, context: Context) -> None:

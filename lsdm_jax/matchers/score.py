@@ -24,7 +24,7 @@ from experiment_jax.networks.layers import trunk
 from experiment_jax.networks.train_state import TrainState
 from lsdm_jax.condition import ConditionEncoder
 from lsdm_jax.matchers.generator import OneStepMatcher
-from lsdm_jax.matchers.matcher import batch_weights
+from lsdm_jax.matchers.matcher import Term
 
 Denoise = Callable[[jax.Array, jax.Array], jax.Array]  # (z [latent], σ) -> D [latent]
 
@@ -165,17 +165,15 @@ class ScoreMatcher(OneStepMatcher):
         found = self.network.apply({"params": params}, c.scale[:, None] * z, c.level, condition, given)
         return c.skip[:, None] * z + c.out[:, None] * found
 
-    def loss(
-        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, Metrics]:
+    def loss(self, params: PyTree, term: Term, key: jax.Array) -> tuple[jax.Array, Metrics]:
         """λ(σ) ‖D(y + n; σ, x) − y‖², a mean over coordinates and the weighted batch."""
-        own, rows = self.own, latents.shape[:1]
+        own, latents, rows = self.own, term.latents, term.latents.shape[:1]
         levels, noises, drops = jax.random.split(key, 3)
         sigma = jnp.exp(own.sigma_mean + own.sigma_std * jax.random.normal(levels, rows))
         noised = latents + sigma[:, None] * jax.random.normal(noises, latents.shape)
         given = 1.0 - jax.random.bernoulli(drops, own.label_dropout, rows).astype(jnp.float32)
-        weights = batch_weights(condition, self.context.class_weights, self.config.beta)
-        squares = jnp.mean((self.denoise(params, noised, sigma, condition, given) - latents) ** 2, axis=-1)
+        weights = term.weights(self.context.class_weights)
+        squares = jnp.mean((self.denoise(params, noised, sigma, term.condition, given) - latents) ** 2, axis=-1)
         return jnp.sum(weights * precondition(sigma, own.sigma_data).weight * squares), {}
 
     def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:

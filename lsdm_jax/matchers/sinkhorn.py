@@ -11,9 +11,8 @@ import jax.numpy as jnp
 
 from experiment_jax.config import checks
 from experiment_jax.method.stage import Metrics, PyTree
-from lsdm_jax.condition import phi
 from lsdm_jax.matchers.generator import OneStepMatcher
-from lsdm_jax.matchers.matcher import check_beta
+from lsdm_jax.matchers.matcher import ALL_LABELS, Term, blur, check_beta
 from lsdm_jax.transport import divergence
 
 
@@ -33,7 +32,7 @@ def stratified(
 
 
 def joint(
-    generated: jax.Array, latents: jax.Array, condition: jax.Array, beta: float, num_classes: int, **solver: Any
+    generated: jax.Array, latents: jax.Array, places: tuple[jax.Array, jax.Array], beta: float, **solver: Any
 ) -> tuple[jax.Array, Metrics]:
     """Finite β: S_ε between the joint laws, with cost (β²‖φ(x) − φ(x′)‖² + ‖z − z′‖²)^½, see `pairs`.
 
@@ -43,18 +42,17 @@ def joint(
     Args:
         generated: `[batch, latent]`, G(condition, ·).
         latents: `[batch, latent]`.
-        condition: of row i of both, see `lsdm_jax.condition`.
+        places: φ of the conditions of both, `[batch, k]`; of latents whose class is not certain, its expectation.
         beta: distance between two classes.
-        num_classes: labels are 0 … num_classes − 1.
         solver: see `lsdm_jax.transport.solve`.
     """
-    x, y = (pairs(z, condition, beta, num_classes) for z in (generated, latents))
+    x, y = (pairs(z, of, beta) for z, of in zip((generated, latents), places, strict=True))
     return divergence(x, y, fixed=x.shape[-1] - generated.shape[-1], **solver)
 
 
-def pairs(latents: jax.Array, condition: jax.Array, beta: float, num_classes: int) -> jax.Array:
-    """(βφ(x), z), in which two classes are β apart: `[batch, k + latent]`; the first k are the `fixed` of a cost."""
-    return jnp.concatenate([beta * phi(condition, num_classes), latents], axis=-1)
+def pairs(latents: jax.Array, place: jax.Array, beta: float) -> jax.Array:
+    """(βφ, z), in which two classes are β apart: `[batch, k + latent]`; the first k are the `fixed` of a cost."""
+    return jnp.concatenate([beta * place, latents], axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,21 +66,23 @@ class SinkhornMatcher(OneStepMatcher):
         threshold=1e-2,  # a plan has converged where its marginals are off by less, in L1
     )
     IMAGES = True
+    LABELS = ALL_LABELS
+    SMOOTHS = True
 
     def check(self) -> None:
         check_beta(self.config, self.context)
         checks.positive(self.own, self.where, epsilon=2.0, threshold=1e-2)
         checks.at_least(self.own, self.where, 1, max_iterations=200)
 
-    def loss(
-        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, Metrics]:
-        own = self.config.sinkhorn
+    def loss(self, params: PyTree, term: Term, key: jax.Array) -> tuple[jax.Array, Metrics]:
+        own, num_classes = self.own, self.context.num_classes
         solver = dict(epsilon=own.epsilon, max_iterations=own.max_iterations, threshold=own.threshold)
-        generated = self.draw(params, key, condition)
-        beta, num_classes = self.config.beta, self.context.num_classes
-        if beta != float("inf"):
-            return joint(generated, latents, condition, beta, num_classes, **solver)
+        generated, latents = self.draw(params, key, term.condition), term.latents
+        if term.smoothing:
+            first, second = jax.random.split(jax.random.fold_in(key, 1))
+            generated, latents = blur(first, generated, term.smoothing), blur(second, latents, term.smoothing)
+        if term.beta != float("inf"):
+            return joint(generated, latents, term.places(num_classes), term.beta, **solver)
         classes = (num_classes, -1, latents.shape[-1])
         weights = jnp.asarray(self.context.class_weights)
         return stratified(generated.reshape(classes), latents.reshape(classes), weights, **solver)

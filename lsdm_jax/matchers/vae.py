@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from experiment_jax.method.stage import Metrics, PyTree
 from experiment_jax.networks.train_state import TrainState
 from lsdm_jax.matchers.generator import Generator, OneStepMatcher
+from lsdm_jax.matchers.matcher import Term
 
 
 def evidence_bound(
@@ -59,9 +60,8 @@ class VAEMatcher(OneStepMatcher):
         }
         return self.descent.init(params)
 
-    def loss(
-        self, params: PyTree, latents: jax.Array, condition: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, Metrics]:
+    def loss(self, params: PyTree, term: Term, key: jax.Array) -> tuple[jax.Array, Metrics]:
+        latents, condition = term.latents, term.condition
         encoded = self.posterior.apply({"params": params["posterior"]}, latents, condition)
         mu, log_variance = jnp.split(encoded, 2, axis=-1)
         u = mu + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mu.shape)

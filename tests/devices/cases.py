@@ -20,6 +20,10 @@ NETWORK = dict(widths=(4,), latent_size=3)
 SINKHORN = dict(matcher="sinkhorn", width=8, depth=1, noise_size=2, sinkhorn=dict(epsilon=1.0, max_iterations=20))
 
 
+LABELLER = dict(batch_size=48, pairs=20, widths=(4,), dropout=0.0, threshold=0.0)
+POSTERIOR = dict(batch_size=80, labels="posterior", beta=3.0, pairs=dict(weight=0.5, batch_size=40))
+
+
 def recipe(**sections):
     """A config of digits, mirrored half of the time, with stages of `STEPS` steps of 16 images."""
     config = experiment("test", "digits", stages=tuple(sections))
@@ -31,7 +35,8 @@ def recipe(**sections):
 
 # What is random for each row or taken over the batch: noise of the latents and their scale; the law of all latents;
 # BatchNorm's statistics; latents that were computed once, and noise on them; two networks and the error of one;
-# transport of the global batch.
+# transport of the global batch; changes of images without a label, of which the first rows are none; classes drawn from
+# probabilities, and two terms.
 CASES = {
     "autoencoder": recipe(representation=(lsdm.representation, NETWORK | dict(autoencoder=dict(noise=0.3)))),
     "wae": recipe(representation=(lsdm.representation, NETWORK | dict(kind="wae"))),
@@ -44,6 +49,14 @@ CASES = {
     ),
     "sinkhorn": recipe(
         representation=(lsdm.representation, NETWORK), matching=(lsdm.matching, SINKHORN | dict(batch_size=80))
+    ),
+    "labeller": recipe(
+        representation=(lsdm.representation, NETWORK), labeller=(lsdm.labeller, LABELLER | dict(strong=dict(noise=0.1)))
+    ),
+    "posterior": recipe(
+        representation=(lsdm.representation, NETWORK),
+        labeller=(lsdm.labeller, LABELLER),
+        matching=(lsdm.matching, SINKHORN | POSTERIOR),
     ),
 }
 

@@ -14,7 +14,10 @@ from experiment_jax.sweep.train import train_together
 from experiment_jax.training.logger import read_metrics
 
 WAYS = [
-    *((case, "pmap", 8) for case in ("autoencoder", "wae", "batchnorm", "decoder", "sinkhorn")),
+    *(
+        (case, "pmap", 8)
+        for case in ("autoencoder", "wae", "batchnorm", "decoder", "sinkhorn", "labeller", "posterior")
+    ),
     *(("batchnorm", *way) for way in (("jit", 2), ("jit", 8), ("pmap", 2))),
     ("sinkhorn", "jit", 8),
 ]

@@ -18,7 +18,7 @@ from experiment_jax.training.logger import read_metrics
 from lsdm_jax.kinds import KINDS, Code, Kind
 from lsdm_jax.matchers import MATCHERS
 from lsdm_jax.matchers.generator import OneStepMatcher
-from lsdm_jax.matchers.matcher import Matcher, batch_weights
+from lsdm_jax.matchers.matcher import Matcher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +31,9 @@ class RegressionMatcher(OneStepMatcher):
     def check(self):
         checks.positive(self.own, self.where, weight=1.0)
 
-    def loss(self, params, latents, condition, key):
-        weights = batch_weights(condition, self.context.class_weights, self.config.beta)
-        square = jnp.sum(weights * jnp.sum((self.draw(params, key, condition) - latents) ** 2, axis=-1))
+    def loss(self, params, term, key):
+        weights = term.weights(self.context.class_weights)
+        square = jnp.sum(weights * jnp.sum((self.draw(params, key, term.condition) - term.latents) ** 2, axis=-1))
         return self.own.weight / 2 * square, {"square": square}
 
 

@@ -13,7 +13,7 @@ from experiment_jax.metrics.transport import w1_exact
 from experiment_jax.networks import optimiser
 from experiment_jax.networks.train_state import Descent
 from lsdm_jax.matchers import critic
-from lsdm_jax.matchers.matcher import batch_weights
+from lsdm_jax.matchers.matcher import Term, batch_weights, blur
 
 STEPS = 100  # of the generator
 SHIFT, DEVIATION = 1.0, 0.02
@@ -25,7 +25,6 @@ def build(beta=float("inf"), latent_size=3, num_classes=2, **own):
     defaults = dict(
         penalty=10.0,
         one_sided=False,
-        smoothing=0.0,
         steps=3,
         width=32,
         depth=2,
@@ -35,6 +34,7 @@ def build(beta=float("inf"), latent_size=3, num_classes=2, **own):
         dict(
             critic={**defaults, **own},
             beta=beta,
+            pairs=dict(weight=0.0),
             noise_size=3,
             width=32,
             depth=1,
@@ -153,7 +153,8 @@ def test_the_value_of_a_linear_critic_is_the_weighted_shift_of_the_means():
 
 def slopes(setting, beta, vector):
     condition = critic.lift(LABELS, CLASSES, beta)
-    points, (_, _, between) = setting(jax.random.key(0), condition, *clouds())
+    conditions = condition if setting is critic.stratified else (condition, condition)
+    points, (_, _, between) = setting(jax.random.key(0), conditions, *clouds())
     return critic.gradient_norms(lambda rows: points(rows) @ vector, between)
 
 
@@ -167,10 +168,10 @@ def test_the_slope_is_over_the_latent_alone_where_beta_is_infinite_and_over_the_
 
 def test_smoothing_widens_a_law_by_its_variance_and_nothing_else():
     points = jax.random.normal(jax.random.key(0), (20_011, 3)) * jnp.array([0.5, 1.0, 2.0]) + jnp.array([1.0, 2.0, 3.0])
-    blurred = critic.blur(jax.random.key(1), points, 0.7)
+    blurred = blur(jax.random.key(1), points, 0.7)
     np.testing.assert_allclose(blurred.mean(axis=0), points.mean(axis=0), atol=0.02)
     np.testing.assert_allclose(np.cov(blurred.T), np.cov(points.T) + 0.49 * np.eye(3), atol=0.06)
-    assert critic.blur(jax.random.key(1), points, 0.0) is points
+    assert blur(jax.random.key(1), points, 0.0) is points
 
 
 def test_two_classes_are_beta_apart():
@@ -188,7 +189,7 @@ def test_stratified_points_between_stay_in_their_class():
 def test_joint_points_between_lie_on_a_segment_of_two_pairs_and_cross_classes():
     beta, (real, generated) = 2.0, clouds()
     condition = critic.lift(LABELS, CLASSES, beta)
-    _, (_, target, between) = critic.joint(jax.random.key(0), condition, real, generated)
+    _, (_, target, between) = critic.joint(jax.random.key(0), (condition, condition), real, generated)
     np.testing.assert_array_equal(target, np.concatenate([condition, generated], axis=-1))
     own = between[np.arange(BATCH), LABELS] / (beta / np.sqrt(2))  # u, where the partner is of another class
     crossing = np.asarray(own) < 0.999
@@ -245,9 +246,9 @@ def test_training_brings_every_class_to_its_own_target_in_one_trace(beta, one_si
     state = jax.jit(matcher.init)(jax.random.key(0), *pairs(rng, 32, centres))
 
     @jax.jit
-    def update(*arguments):
-        traces.append(arguments)
-        return matcher.update(*arguments)
+    def update(state, latents, labels, key):
+        traces.append(key)
+        return matcher.update(state, [Term(latents, labels, beta)], key)
 
     for step in range(STEPS):
         state, metrics = update(state, *pairs(rng, 32, centres), jax.random.fold_in(jax.random.key(1), step))
@@ -260,6 +261,6 @@ def test_training_brings_every_class_to_its_own_target_in_one_trace(beta, one_si
     assert named <= set(metrics)
 
 
-@pytest.mark.parametrize(("key", "value"), [("steps", 0), ("penalty", 0.0), ("penalty", -1.0), ("smoothing", -0.1)])
+@pytest.mark.parametrize(("key", "value"), [("steps", 0), ("penalty", 0.0), ("penalty", -1.0)])
 def test_settings_that_make_no_critic_are_refused(key, value, refused):
     assert f"matching.critic.{key}={value}" in refused(build, **{key: value})

@@ -9,6 +9,7 @@ from experiment_jax.config import sections
 from experiment_jax.method.stage import Context, Model
 from experiment_jax.metrics import restoration
 from lsdm_jax.matchers import energy
+from lsdm_jax.matchers.matcher import Term
 
 STEPS = 400
 
@@ -62,7 +63,7 @@ def test_the_best_generator_has_the_conditional_law_though_each_condition_has_on
     def trained():
         def step(state, key):
             rows = (jnp.repeat(each, 2, axis=0) for each in batch(key))
-            return made.update(state, *rows, jax.random.fold_in(key, 1))[0], None
+            return made.update(state, [Term(*rows)], jax.random.fold_in(key, 1))[0], None
 
         state = made.init(jax.random.key(0), *batch(jax.random.key(5)))
         return jax.lax.scan(step, state, jax.random.split(jax.random.key(4), STEPS))[0]

@@ -12,7 +12,9 @@ from experiment_jax.config import sections
 from experiment_jax.method.stage import Context, Model
 from experiment_jax.metrics.latents import spread
 from experiment_jax.metrics.transport import w1_exact
+from lsdm_jax.condition import phi
 from lsdm_jax.matchers import flow, sinkhorn
+from lsdm_jax.matchers.matcher import Term
 
 SOLVER = dict(max_iterations=5000, threshold=1e-4)
 LABELS = np.repeat(np.arange(3), 7)  # 3 classes, 7 points each, 5 dimensions
@@ -101,8 +103,8 @@ def test_stratified_is_a_loop_over_classes():
 def test_joint_is_the_descent_of_the_joint_divergence_by_the_latents():
     x, y, beta = cloud(21), cloud(21, seed=1, shift=0.5), 1.7
     order = LABELS[np.random.default_rng(0).permutation(21)]
-    value = lambda x: sinkhorn.joint(x, y, order, beta, 3, epsilon=1.0, **SOLVER)[0]  # noqa: E731
-    found, _ = jax.jit(lambda: flow.joint((x, y, x), (order,) * 3, beta, 3, epsilon=1.0, **SOLVER))()
+    value = lambda x: sinkhorn.joint(x, y, (phi(order, 3),) * 2, beta, epsilon=1.0, **SOLVER)[0]  # noqa: E731
+    found, _ = jax.jit(lambda: flow.joint((x, y, x), (phi(order, 3),) * 3, beta, epsilon=1.0, **SOLVER))()
     np.testing.assert_allclose(found, -21 * jax.jit(jax.grad(value))(x), atol=2e-3)
 
 
@@ -110,7 +112,7 @@ def test_joint_at_a_large_finite_beta_is_stratified():
     clouds = cloud(21), cloud(21, seed=1, shift=0.5), cloud(21, seed=2)
     solver = dict(SOLVER, epsilon=1.0)
     by_class, _ = jax.jit(functools.partial(flow.stratified, **solver))(*(z.reshape(3, 7, 5) for z in clouds))
-    found, metrics = jax.jit(lambda: flow.joint(clouds, (LABELS,) * 3, 1e4, 3, **solver))()
+    found, metrics = jax.jit(lambda: flow.joint(clouds, (phi(LABELS, 3),) * 3, 1e4, **solver))()
     np.testing.assert_allclose(found, by_class.reshape(21, 5), atol=2e-3)
     assert metrics["converged"] == 1.0
 
@@ -133,6 +135,7 @@ def settings(**own):
     defaults = dict(
         batch_size=32,
         beta=float("inf"),
+        pairs=dict(weight=0.0),
         flow=of_flow,
         noise_size=3,
         width=32,
@@ -162,7 +165,8 @@ def test_a_step_descends_the_divergences_weighted_by_the_shares_of_the_classes()
     matcher = build(section, context(shares))
     labels, latents = np.repeat(np.arange(2), 6), cloud(12, seed=1, shift=1.0, features=3)
     state = jax.jit(matcher.init)(jax.random.key(0), latents, labels)
-    after, _ = jax.jit(matcher.update)(state, latents, labels, key := jax.random.key(1))
+    term = Term(latents, labels)
+    after, _ = jax.jit(lambda state, key: matcher.update(state, [term], key))(state, key := jax.random.key(1))
     first, second = (jax.random.split(key)[i] for i in range(2))
     other = matcher.draw(state.params, second, labels)
 
@@ -194,7 +198,7 @@ def test_training_brings_every_class_to_its_law_and_keeps_its_spread(beta, thinn
         def step(state, key):
             data, model = jax.random.split(key)
             latents = centres[labels] + 0.5 * jax.random.normal(data, (32, 3))
-            return matcher.update(state, latents, labels, model)
+            return matcher.update(state, [Term(latents, labels, beta)], model)
 
         first, rest = jax.random.split(key)
         state = matcher.init(first, jnp.zeros((32, 3)), labels)

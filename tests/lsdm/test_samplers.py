@@ -19,6 +19,7 @@ from experiment_jax.runs import checkpoints
 from experiment_jax.sweep import members
 from lsdm_jax import matching, sections
 from lsdm_jax.matchers import MATCHERS, vae
+from lsdm_jax.matchers.matcher import Term
 
 LATENT, CLASSES = 3, 2
 WEIGHTS = np.full(CLASSES, 1 / CLASSES, np.float32)
@@ -80,9 +81,9 @@ def test_one_component_has_the_mean_and_covariance_of_its_class(floor):
 def test_a_view_that_a_labeller_completes_is_counted_when_its_labels_are_known(refused):
     latents, labels = planted(count=6)
     pairs = context(counts=(3, 2))
-    error = refused(make, "gmm", pairs, components=5, view="paired")
+    error = refused(make, "gmm", pairs, components=5, labels="pairs")
     assert "matching.gmm.components=5: class 1 has 2 latents; type --config.matching.gmm.components=2" in error
-    matcher = make("gmm", pairs, components=5, view="partly", covariance_floor=0.1)
+    matcher = make("gmm", pairs, components=5, labels="pseudo", covariance_floor=0.1)
     assert matcher.fit(latents, labels, {})["weights"].shape == (CLASSES, 5)
     error = refused(matcher.fit, latents[:-2], labels[:-2], {})
     assert "matching.gmm.components=5: class 1 has 4 latents" in error
@@ -160,7 +161,7 @@ def test_it_learns_the_law_of_each_class():
     state = jax.jit(matcher.init)(jax.random.key(0), latents, labels)
 
     def step(state, key):
-        return matcher.update(state, latents, labels, key)
+        return matcher.update(state, [Term(latents, labels)], key)
 
     state, metrics = jax.jit(lambda s, keys: jax.lax.scan(step, s, keys))(
         state, jax.random.split(jax.random.key(1), 400)

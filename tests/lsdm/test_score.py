@@ -9,6 +9,7 @@ from experiment_jax.method.stage import Context, Model
 from experiment_jax.metrics.latents import spread
 from experiment_jax.metrics.transport import w1_exact
 from lsdm_jax.matchers import score
+from lsdm_jax.matchers.matcher import Term
 
 SIGMAS = np.array([0.01, 0.3, 1.0, 2.0, 50.0])
 
@@ -140,7 +141,7 @@ def trained(centres, shares, per_class, **own):
         def step(state, key):
             data, model = jax.random.split(key)
             latents = centres[labels] + 0.5 * jax.random.normal(data, (len(labels), 3))
-            return matcher.update(state, latents, labels, model)
+            return matcher.update(state, [Term(latents, labels)], model)
 
         state = matcher.init(key, jnp.zeros((len(labels), 3)), labels)
         state, _ = jax.lax.scan(step, state, jax.random.split(key, 600))

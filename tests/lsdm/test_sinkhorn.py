@@ -8,7 +8,9 @@ from scipy.spatial.distance import cdist
 
 from experiment_jax.config import sections
 from experiment_jax.method.stage import Context, Model
+from lsdm_jax.condition import phi
 from lsdm_jax.matchers import sinkhorn
+from lsdm_jax.matchers.matcher import Term
 
 SOLVER = dict(epsilon=1.0, max_iterations=2000, threshold=1e-4)
 EPSILONS = (1.0, 0.3, 0.1, 0.03, 0.01)
@@ -50,7 +52,9 @@ stratified = jax.jit(
     lambda x, y, weights, epsilon: sinkhorn.stratified(x, y, weights, **{**SOLVER, "epsilon": epsilon})
 )
 joint = jax.jit(
-    lambda x, y, labels, beta, epsilon: sinkhorn.joint(x, y, labels, beta, 3, **{**SOLVER, "epsilon": epsilon})
+    lambda x, y, labels, beta, epsilon: sinkhorn.joint(
+        x, y, (phi(labels, 3),) * 2, beta, **{**SOLVER, "epsilon": epsilon}
+    )
 )
 
 
@@ -177,8 +181,9 @@ def test_training_lowers_the_divergence():
     matcher = sinkhorn.SinkhornMatcher(section, context)
     latents = cloud(21) + 2.0 * LABELS[:, None].astype(np.float32)
     state = jax.jit(matcher.init)(jax.random.key(0), latents, LABELS)
-    update, losses = jax.jit(matcher.update), []
+    term = Term(jnp.asarray(latents), jnp.asarray(LABELS))
+    update, losses = jax.jit(lambda state, key: matcher.update(state, [term], key)), []
     for step in range(60):
-        state, metrics = update(state, latents, LABELS, jax.random.fold_in(jax.random.key(1), step))
+        state, metrics = update(state, jax.random.fold_in(jax.random.key(1), step))
         losses.append(float(metrics["loss"]))
     assert np.mean(losses[-5:]) < 0.6 * losses[0]

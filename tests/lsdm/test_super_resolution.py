@@ -290,7 +290,7 @@ def test_a_matcher_of_labels_alone_is_refused_with_those_of_images(name, refused
 
 
 def test_unpaired_images_are_no_pairs(refused):
-    assert "type --config.matching.view=paired" in refused(matching.stage, section(view="partly"), context())
+    assert "type --config.matching.view=paired" in refused(matching.stage, section(view="mixed"), context())
 
 
 def test_no_draw_is_refused(refused):

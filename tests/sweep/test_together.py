@@ -25,8 +25,8 @@ yield "a", {"matching.sinkhorn.epsilon": 1.0, "matching.optimiser.b1": 0.9}
 yield "b", {"matching.sinkhorn.epsilon": 3.0, "matching.optimiser.b1": 0.5}
 """,
     "critic": """
-yield "a", {"matching.critic.penalty": 10.0, "matching.critic.smoothing": 0.5, "matching.beta": 2.0}
-yield "b", {"matching.critic.penalty": 3.0, "matching.critic.smoothing": 1.0, "matching.beta": 0.7}
+yield "a", {"matching.critic.penalty": 10.0, "matching.pairs.smoothing": 0.5, "matching.beta": 2.0}
+yield "b", {"matching.critic.penalty": 3.0, "matching.pairs.smoothing": 1.0, "matching.beta": 0.7}
 """,
 }
 WEIGHTS = """
