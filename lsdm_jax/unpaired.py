@@ -125,12 +125,12 @@ def check(config: ConfigDict, context: Context, matcher: type[Matcher]) -> None:
             f"{name}.pairs.smoothing={config.pairs.smoothing}: {config.matcher} has none; "
             f"type --config.{name}.pairs.smoothing=0.0"
         )
+    if labels in ("pairs", "pseudo") and config.pairs.weight:
+        raise UserError(
+            f"{name}.pairs.weight={config.pairs.weight}: with labels={labels} all rows are alike, one term; "
+            f"type --config.{name}.pairs.weight=0.0"
+        )
     if labels == "pairs":
-        if config.pairs.weight:
-            raise UserError(
-                f"{name}.pairs.weight={config.pairs.weight}: labels=pairs has the pairs' term alone; "
-                f"type --config.{name}.pairs.weight=0.0"
-            )
         return
     if labels in LABELLED and context.model.posterior is None:
         raise UserError(

@@ -251,6 +251,7 @@ def test_labels_that_are_hidden_change_nothing_to_the_bit(own, tiny, one, tmp_pa
         (dict(beta=float("inf")), {}, "needs a finite beta, since what is not certain is of no one class; type"),
         (dict(labels="marginal"), {}, "learns no class without pairs; type --config.matching.pairs.weight=1.0"),
         (dict(labels="pairs", pairs=dict(weight=1.0)), {}, "type --config.matching.pairs.weight=0.0"),
+        (dict(labels="pseudo", pairs=dict(weight=1.0)), {}, "type --config.matching.pairs.weight=0.0"),
         (dict(pairs=dict(weight=1.0, batch_size=7)), {}, "type --config.matching.pairs.batch_size=4"),
         (dict(pairs=dict(weight=-1.0)), {}, "matching.pairs.weight=-1.0: give 0 or more"),
         (dict(matcher="score"), {}, "matching.labels=posterior: score takes pairs, pseudo, sampled; type"),
