@@ -38,7 +38,7 @@ from experiment_jax.networks import convolutional
 from experiment_jax.networks.augmentation import shifted, varied
 from experiment_jax.networks.neutral_classifier import NeutralClassifier
 from experiment_jax.networks.train_state import TrainState
-from lsdm_jax import consistency, kernel_classifier
+from lsdm_jax import consistency, kernel_classifier, unpaired
 
 
 def stage(config: ConfigDict, context: Context) -> "Labeller":
@@ -55,12 +55,8 @@ def stage(config: ConfigDict, context: Context) -> "Labeller":
         UserError: another view, a class without a pair, numbers out of range, or what `convolutional.classifier`
             refuses.
     """
-    name, classes = context.name, context.num_classes
-    if context.class_counts.min() == 0:
-        raise UserError(
-            f"{name}: class {context.class_counts.argmin()} has no image with a label; give it some, or raise "
-            f"data.paired"
-        )
+    name = context.name
+    unpaired.check_every_class(context, name)
     if config.view != "mixed":
         raise UserError(f"{name}.view={config.view}: sees all images; type --config.{name}.view=mixed")
     checks.at_least(config, name, 0, consistency=1.0, threshold=0.8, held_out=0.1)
@@ -72,12 +68,7 @@ def stage(config: ConfigDict, context: Context) -> "Labeller":
         _check_latents(config, context)
     elif not context.total_steps:
         raise UserError(f"{name}.steps=0: nothing would know a class; type --config.{name}.latents=true")
-    if config.pairs % classes or not 0 < config.pairs < config.batch_size:
-        nearest = max(min(config.pairs, config.batch_size - 1) // classes, 1) * classes
-        raise UserError(
-            f"{name}.pairs={config.pairs}: must be a multiple of the {classes} classes and less than batch_size="
-            f"{config.batch_size}; type --config.{name}.pairs={nearest}"
-        )
+    unpaired.check_pair_rows(config.pairs, config.batch_size, context, f"{name}.pairs")
     return Labeller(convolutional.classifier(config, context), config, context)
 
 

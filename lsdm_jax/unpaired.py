@@ -137,16 +137,33 @@ def check(config: ConfigDict, context: Context, matcher: type[Matcher]) -> None:
             f"{name}.labels={labels}: needs a stage before it that labels the rest, such as labeller; "
             f"type --config.{name}.labels=pairs"
         )
-    if not is_image(context) and context.class_counts.min() == 0:
-        raise UserError(
-            f"{name}.labels={labels}: class {context.class_counts.argmin()} has no image with a label; "
-            f"give it some, or raise data.paired"
-        )
+    if not is_image(context):
+        check_every_class(context, f"{name}.labels={labels}")
     _check_terms(config, context)
 
 
+def check_every_class(context: Context, setting: str) -> None:
+    """Raises UserError where a class has no image with a label; `setting` needs one of each."""
+    if context.class_counts.min() == 0:
+        raise UserError(
+            f"{setting}: class {context.class_counts.argmin()} has no image with a label; give it some, or raise "
+            f"data.paired"
+        )
+
+
+def check_pair_rows(rows: int, batch_size: int, context: Context, setting: str) -> None:
+    """Raises UserError unless so many rows of a batch can be pairs, equally many of each class; `setting` says it."""
+    classes = context.num_classes
+    if rows % classes or not 0 < rows < batch_size:
+        nearest = max(min(rows, batch_size - 1) // classes, 1) * classes
+        raise UserError(
+            f"{setting}={rows}: must be a multiple of the {classes} classes and less than batch_size={batch_size}; "
+            f"type --config.{setting}={nearest}"
+        )
+
+
 def _check_terms(config: ConfigDict, context: Context) -> None:
-    name, labels, classes = context.name, config.labels, context.num_classes
+    name, labels = context.name, config.labels
     if labels == "posterior" and config.beta == float("inf"):
         raise UserError(
             f"{name}.labels=posterior: needs a finite beta, since what is not certain is of no one class; "
@@ -154,13 +171,8 @@ def _check_terms(config: ConfigDict, context: Context) -> None:
         )
     if labels == "marginal" and not config.pairs.weight:
         raise UserError(f"{name}.labels=marginal: learns no class without pairs; type --config.{name}.pairs.weight=1.0")
-    rows = pair_rows(config)
-    if rows and (rows % classes or not 0 < rows < config.batch_size):
-        nearest = max(min(rows, config.batch_size - 1) // classes, 1) * classes
-        raise UserError(
-            f"{name}.pairs.batch_size={rows}: must be a multiple of the {classes} classes and less than batch_size="
-            f"{config.batch_size}; type --config.{name}.pairs.batch_size={nearest}"
-        )
+    if pair_rows(config):
+        check_pair_rows(config.pairs.batch_size, config.batch_size, context, f"{name}.pairs.batch_size")
 
 
 def _check_view(config: ConfigDict, context: Context) -> None:

@@ -83,12 +83,12 @@ class Steps:
     """
 
     def __init__(self, task: Task, upstream: Upstream, devices: Devices) -> None:
-        self._task, self._upstream, self._devices = task.relabelled(upstream), upstream, devices
+        self._own, self._upstream, self._devices = task, upstream, devices
         self.like = devices.placed(task.abstract_state(upstream))
 
     def start(self) -> PyTree:
         """The state before the first step."""
-        return self.resume(jax.jit(lambda: self._task.initial(self._task.key, self._upstream))())
+        return self.resume(jax.jit(lambda: self._own.initial(self._own.key, self._upstream))())
 
     def resume(self, state: PyTree) -> PyTree:
         """A restored state, as steps take it."""
@@ -104,6 +104,10 @@ class Steps:
         return self._compiled(state, self._rows(step), common)
 
     # What follows is made at the first step: a stage that has nothing left to do does without.
+
+    @functools.cached_property
+    def _task(self) -> Task:
+        return self._own.relabelled(self._upstream)
 
     @functools.cached_property
     def _rows(self) -> Callable[[int], PyTree]:
