@@ -4,8 +4,9 @@
     python eval.py --workdir runs/unpaired --sweep --by fd_gen,recall,fidelity,mae_recon
 
 Members are named LABELS-n-N, after `matching.labels` (`lsdm_jax.unpaired`): the pairs alone, pseudo-labels, posteriors,
-sampled labels, the marginal. `oracle` knows the label of each of the N. All rows of a seed share their representation,
-and those of as many pairs their labeller. Result: docs/unpaired.md.
+sampled labels, the marginal. `oracle` knows the label of each of the N, and matches class by class; `oracle_joint` in
+one problem, as `posterior` does. All rows of a seed on the same images share their representation, and those of as many
+pairs their labeller. Result: docs/unpaired.md.
 """
 
 from experiment_jax.config.sections import experiment
@@ -20,10 +21,11 @@ GRID = {
 }
 # β and the weight of the pairs' own term were chosen on validation images of Fashion-MNIST: docs/unpaired.md.
 OWN_TERM = {"matching.pairs.weight": 1.0}
+JOINT = {"matching.beta": 10.0}
 WAYS = {
     "pairs": {},
     "pseudo": {},
-    "posterior": {"matching.beta": 10.0},
+    "posterior": JOINT,
     "sampled": OWN_TERM,
     "marginal": OWN_TERM,
 }
@@ -49,15 +51,20 @@ def get_config():
 
 
 def sweep(variant):
-    """n × N × ways, and what all labels would bring."""
+    """n × N × ways, what the pairs bring by themselves, and what all labels would."""
     pairs, unpaired = GRID[variant]
     for many in unpaired:
         for n in pairs:
             for way, settings in WAYS.items():
                 counts = {"data.paired": n, "data.unpaired": many}
                 yield f"{way}-{n}-{many}", counts | {"matching.labels": way} | settings
-    all_labels = {"data.paired": None, "data.unpaired": None, "matching.pairs.smoothing": 0.0}
-    yield "oracle", all_labels | {"labeller.steps": 0}  # which nobody asks
+    nobody_asks = {"labeller.steps": 0}
+    if variant == "digits":
+        for n in pairs:
+            yield f"pairs-{n}-0", {"data.paired": n, "data.unpaired": 0} | nobody_asks
+    all_labels = {"data.paired": None, "data.unpaired": None, "matching.pairs.smoothing": 0.0} | nobody_asks
+    yield "oracle", all_labels
+    yield "oracle_joint", all_labels | JOINT
 
 
 VARIANTS = {
