@@ -1,6 +1,7 @@
 """Evaluation of a sweep: its members measured, gathered to one row each, and the best by a metric.
 
-`DIR/sweep.csv` is for programs, `DIR/sweep.html` for a browser. Times are left out of both: a sweep that was
+`DIR/sweep.csv` is for programs, `DIR/sweep.html` for a browser. With several seeds each row is a mean, and
+`DIR/runs.csv` has a row a run, so that runs of one seed can be compared. Times are left out of all: a sweep that was
 interrupted ends with the same table as one that was not.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.comparison import comparable, kept
-from experiment_jax.comparison.table import Numbers, Row, metrics_of, numbers, to_csv
+from experiment_jax.comparison.table import Row, metrics_of, numbers, to_csv
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import evaluate as evaluation
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options: Any) -> dict[str, Any]:
-    """Evaluates what is not yet evaluated like this, writes sweep.csv, sweep.html and sweep.png.
+    """Evaluates what is not yet evaluated like this, writes sweep.csv, sweep.html and sweep.png, and where members were
+    trained with several seeds runs.csv.
 
     Args:
         workdir: the sweep's directory.
@@ -51,10 +53,11 @@ def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options:
     found = read(workdir)
     plan = Plan(**options)
     _check_comparable(found, plan)
-    groups: dict[str, list[Member]] = {}
-    for member in found.members:
-        groups.setdefault(member.group, []).append(member)
-    rows = [_row(found, name, members, plan) for name, members in groups.items()]
+    runs = [_run(found, member, plan) for member in found.members]
+    groups: dict[str, list[Row]] = {}
+    for member, row in zip(found.members, runs, strict=True):
+        groups.setdefault(member.group, []).append(row)
+    rows = [_over_runs(name, of_group) for name, of_group in groups.items()]
     known = metrics_of(rows)
     for metric in metrics if known else ():
         if metric not in known:
@@ -63,6 +66,8 @@ def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options:
     measured = [row for row in rows if by in row.metrics]
     best = min(measured, key=lambda row: badness(by, row.metrics[by]), default=None)
     write_text(found.workdir / "sweep.csv", to_csv(rows, known, with_runs=True))
+    if len(runs) > len(rows):
+        write_text(found.workdir / "runs.csv", to_csv(runs, known, with_runs=True))
     write_text(found.workdir / "sweep.html", page.page(found.spec, rows, metrics, best))
     if page.panels(rows, metrics):
         pictures.save(found.workdir / "sweep.png", page.all_plots(rows, metrics))
@@ -73,29 +78,32 @@ def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options:
     return {**head, **best.settings, **best.metrics}
 
 
-def _row(found: Sweep, name: str, members: Sequence[Member], plan: Plan) -> Row:
-    """One row, its members evaluated where they are not."""
-    measured, problems, picture = [], [], None
-    for member in members:
-        try:
-            metrics, drawn = measure(found, member, plan)
-        except UserError as error:
-            problems.append(f"{member.name}: {error}" if len(members) > 1 else str(error))
-            continue
-        measured.append(numbers(metrics))
-        picture = drawn if picture is None else picture
-        jax.clear_caches()
-    settings = {key: value for key, value in members[0].overrides.items() if len(members) == 1 or key != "seed"}
-    means, errors = _over_runs(measured)
-    return Row(name, settings, found.directory(members[0]), means, errors, len(measured), problems, picture)
+def _run(found: Sweep, member: Member, plan: Plan) -> Row:
+    """The row of one member, evaluated where it is not; without metrics where it cannot be."""
+    about = member.name, member.overrides, found.directory(member)
+    try:
+        metrics, picture = measure(found, member, plan)
+    except UserError as error:
+        return Row(*about, {}, {}, 0, [str(error)], None)
+    jax.clear_caches()
+    return Row(*about, *numbers(metrics), 1, [], picture)
 
 
-def _over_runs(measured: Sequence[Numbers]) -> Numbers:
-    """Means over runs and their standard errors; of one run those over the seeds of its samples, where it has them."""
-    if len(measured) < 2:
-        return measured[0] if measured else ({}, {})
-    values = [values for values, _ in measured]
-    return noise.means(values), noise.errors(values)
+def _over_runs(name: str, runs: Sequence[Row]) -> Row:
+    """One row of runs that differ in the seed: means and their standard errors; of one run those over the seeds of its
+    samples, where it has them."""
+    if len(runs) == 1:
+        return runs[0]
+    settings = {key: value for key, value in runs[0].settings.items() if key != "seed"}
+    problems = [f"{run.name}: {problem}" for run in runs for problem in run.problems]
+    measured = [run for run in runs if run.runs]
+    if not measured:
+        return Row(name, settings, runs[0].workdir, {}, {}, 0, problems, None)
+    values = [run.metrics for run in measured]
+    errors = noise.errors(values) if len(measured) > 1 else measured[0].errors
+    return Row(
+        name, settings, runs[0].workdir, noise.means(values), errors, len(measured), problems, measured[0].picture
+    )
 
 
 def measure(found: Sweep, member: Member, plan: Plan) -> tuple[Mapping[str, Any], np.ndarray]:

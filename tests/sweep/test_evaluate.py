@@ -61,6 +61,9 @@ def test_means_and_standard_errors_over_seeds_are_those_of_the_runs(swept, tmp_p
     assert (low["name"], low["runs"], low["matching.sinkhorn.epsilon"]) == ("low", "3", "1.0")
     assert (best["name"], best["fd_gen"], best["runs"]) == ("high", float(high["fd_gen"]), 3)
     assert best["matching.sinkhorn.epsilon"] == 3.0
+    runs = list(csv.DictReader(io.StringIO((tmp_path / "sweep" / "runs.csv").read_text())))
+    assert [(run["name"], float(run["fd_gen"])) for run in runs] == list(values.items())
+    assert [run["seed"] for run in runs] == ["0", "1", "2"] * 2
 
 
 @pytest.fixture(scope="session")
