@@ -16,12 +16,16 @@ log = logging.getLogger(__name__)
 
 
 def representation_metrics(run: Run, real: Split, latents: np.ndarray) -> dict[str, Any]:
-    """Size and sparsity of the latents `[M, latent]` of real images, and what the run's own head makes of them."""
+    """Size and sparsity of the latents `[M, latent]` of real images; how right the run's own head and labeller are."""
     results = {"latent_size": latents.shape[1], "latent_near_zero": metrics.near_zero(latents)}
     if latents.shape[1] > 1:
         results["latent_hoyer"] = metrics.hoyer(latents)
     if run.model.classify is not None:
         results["accuracy_classifier"] = float(np.mean(run.classify(latents) == real.labels))
+    if run.model.posterior is not None:
+        found = run.posterior(real.images)
+        results["accuracy_labeller"] = float(np.mean(np.argmax(found, axis=-1) == real.labels))
+        results["confidence_labeller"] = float(np.mean(np.max(found, axis=-1)))
     return results
 
 

@@ -5,6 +5,7 @@ LARGEST = (
     "accuracy_gen",
     "accuracy_recon",
     "accuracy_classifier",
+    "accuracy_labeller",
     "accuracy_mix_1.0",
     "precision",
     "recall",

@@ -65,6 +65,11 @@ class Run:
         return self.over(lambda params, latents: jnp.argmax(self.model.classify(params, latents), axis=-1))
 
     @functools.cached_property
+    def posterior(self) -> Callable[[np.ndarray], np.ndarray]:
+        """uint8 images `[N, …]` -> what the run's labeller says of their classes, float32 `[N, classes]`."""
+        return self.over(lambda params, images: self.model.posterior(params, passes.to_float(images)))
+
+    @functools.cached_property
     def degrade(self) -> Callable[[np.ndarray], np.ndarray]:
         """uint8 images `[N, …]` -> low-resolution images float32 `[N, *low_shape]`, without noise."""
         return self.over(lambda params, images: self.model.degrade(params, passes.to_float(images)))

@@ -13,9 +13,10 @@ import pytest
 import scipy.special
 from ml_collections import ConfigDict
 
-from experiment_jax import train
-from experiment_jax.data import load
+from experiment_jax import load_run, train
+from experiment_jax.data import load, passes
 from experiment_jax.data.split import UNPAIRED, Dataset
+from experiment_jax.evaluation.latents import representation_metrics
 from experiment_jax.method.build import Task, build
 from experiment_jax.runs.checkpoints import digest
 from lsdm_jax import consistency, sections
@@ -76,6 +77,14 @@ def test_pairs_keep_their_labels_and_the_rest_get_the_classifier_s(trained):
     true = {image.tobytes(): label for image, label in zip(everything.images, everything.labels, strict=True)}
     hidden = [true[image.tobytes()] for image in seen.images[~given]]
     assert np.mean(seen.labels[~given] == hidden) > 0.5
+
+
+def test_how_right_and_how_sure_it_is_of_test_images_is_measured(trained):
+    run = load_run(trained.workdir)
+    said = trained.tasks["labeller"].stage.provides["posterior"](trained.frozen, passes.to_float(run.test.images))
+    found = representation_metrics(run, run.test, run.encode(run.test.images))
+    assert found["accuracy_labeller"] == np.mean(np.argmax(said, axis=-1) == run.test.labels) > 0.5
+    np.testing.assert_allclose(found["confidence_labeller"], np.mean(np.max(said, axis=-1)), rtol=1e-5)
 
 
 def test_a_mixture_has_more_components_than_a_class_has_pairs(trained, tiny, one, tmp_path):

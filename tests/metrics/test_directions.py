@@ -26,7 +26,8 @@ SHARES = [share / 10 for share in range(1, 11)]
 BEST = {
     "nearest to 1": ("spread", "spread_skill", "fidelity", "nearest_train_ratio"),
     "largest": (
-        "accuracy_recon", "accuracy_recon_resnet8", "accuracy_classifier", "precision", "recall", "cas",
+        "accuracy_recon", "accuracy_recon_resnet8", "accuracy_classifier", "accuracy_labeller",
+        "precision", "recall", "cas",
         "precision_vgg16", "recall_vgg16", "accepted", "acceptance_rate", *(f"accepted_n{n}" for n in (2, 3, 5)),
         *(f"accuracy_gen{n}{by}" for n in ("", "_n2", "_n3", "_n5") for by in ("", "_resnet8")),
         *(f"accuracy_mix_{share}" for share in SHARES),
