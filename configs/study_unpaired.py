@@ -86,6 +86,8 @@ VARIANTS = {
         "matching.batch_size": 640,
         "matching.noise_size": 32,
         "matching.width": 256,
+        "matching.flow.thinning": 1,
+        "matching.pairs.smoothing": 0.0,
         "matching.pairs.batch_size": 160,
     },
     "smoke": sections.SMOKE_PERCEPTUAL
