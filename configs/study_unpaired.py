@@ -34,6 +34,7 @@ WAYS = {
 def get_config():
     config = experiment("lsdm", "fashion_mnist", stages=("perceptual", "representation", "labeller", "matching"))
     config.judge = "configs/judge_fashion_mnist.py"
+    config.evaluation.protocol = "test_2k"
     config.data.paired = 600
     config.labeller = sections.labeller()
     config.perceptual = sections.perceptual(steps=500)
