@@ -14,6 +14,7 @@ from lsdm_jax import sections
 
 GRID = {
     "": ((600,), (59_400,)),
+    "sharpened": ((600,), (57_400,)),
     "n100": ((100,), (59_900,)),
     "mnist": ((100,), (59_900,)),
     "digits": ((20, 50, 200), (100, 1000)),
@@ -37,6 +38,7 @@ def get_config():
     config.evaluation.protocol = "test_2k"
     config.data.paired = 600
     config.labeller = sections.labeller()
+    config.sharpening = sections.sharpening()  # of the variant `sharpened`
     config.perceptual = sections.perceptual(steps=500)
     config.representation = sections.representation(steps=2000, perceptual=3.0)
     config.matching = sections.matching(
@@ -69,6 +71,14 @@ def sweep(variant):
 
 
 VARIANTS = {
+    # The representation and decoder of lsdm_fashion_mnist.py, which every seed takes from one run: type
+    # --config.STAGE.from_run=RUN for perceptual, representation and sharpening.
+    "sharpened": {
+        "data.validation": 2000,
+        "stages": ("perceptual", "representation", "sharpening", "labeller", "matching"),
+        "perceptual.steps": 1000,
+        "representation.steps": 5000,
+    },
     "n100": {"data.paired": 100},
     "mnist": {"data.paired": 100, "data.name": "mnist", "judge": "configs/judge_mnist.py"},
     "digits": {
