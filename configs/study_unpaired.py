@@ -14,7 +14,7 @@ from lsdm_jax import sections
 
 GRID = {
     "": ((600,), (59_400,)),
-    "sharpened": ((600,), (57_400,)),
+    "sharpened": ((600,), (None,)),  # all others, as the run that the representation comes from
     "n100": ((100,), (59_900,)),
     "mnist": ((100,), (59_900,)),
     "digits": ((20, 50, 200), (100, 1000)),
@@ -60,7 +60,7 @@ def sweep(variant):
         for n in pairs:
             for way, settings in WAYS.items():
                 counts = {"data.paired": n, "data.unpaired": many}
-                yield f"{way}-{n}-{many}", counts | {"matching.labels": way} | settings
+                yield "-".join(map(str, filter(None, (way, n, many)))), counts | {"matching.labels": way} | settings
     nobody_asks = {"labeller.steps": 0}
     if variant == "digits":
         for n in pairs:
