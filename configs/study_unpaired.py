@@ -17,7 +17,7 @@ GRID = {
     "sharpened": ((600,), (None,)),  # all others, as the run that the representation comes from
     "n100": ((100,), (59_900,)),
     "mnist": ((100,), (59_900,)),
-    "digits": ((20, 50, 200), (100, 1000)),
+    "digits": ((20, 50, 200), (100, 1000, 0)),
     "smoke": ((100,), (60,)),
 }
 # β and the weight of the pairs' own term were chosen on validation images of Fashion-MNIST: docs/unpaired.md.
@@ -30,6 +30,8 @@ WAYS = {
     "sampled": OWN_TERM,
     "marginal": OWN_TERM,
 }
+NOBODY_ASKS = {"labeller.steps": 0}  # no matching takes what the labeller says
+ALONE = {"pairs": NOBODY_ASKS}  # the only way without unpaired images
 
 
 def get_config():
@@ -58,14 +60,10 @@ def sweep(variant):
     pairs, unpaired = GRID[variant]
     for many in unpaired:
         for n in pairs:
-            for way, settings in WAYS.items():
-                counts = {"data.paired": n, "data.unpaired": many}
-                yield "-".join(map(str, filter(None, (way, n, many)))), counts | {"matching.labels": way} | settings
-    nobody_asks = {"labeller.steps": 0}
-    if variant == "digits":
-        for n in pairs:
-            yield f"pairs-{n}-0", {"data.paired": n, "data.unpaired": 0} | nobody_asks
-    all_labels = {"data.paired": None, "data.unpaired": None, "matching.pairs.smoothing": 0.0} | nobody_asks
+            for way, settings in (ALONE if many == 0 else WAYS).items():
+                name = f"{way}-{n}" if many is None else f"{way}-{n}-{many}"
+                yield name, {"data.paired": n, "data.unpaired": many, "matching.labels": way} | settings
+    all_labels = {"data.paired": None, "data.unpaired": None, "matching.pairs.smoothing": 0.0} | NOBODY_ASKS
     yield "oracle", all_labels
     yield "oracle_joint", all_labels | JOINT
 

@@ -97,13 +97,12 @@ def _over_runs(name: str, runs: Sequence[Row]) -> Row:
     settings = {key: value for key, value in runs[0].settings.items() if key != "seed"}
     problems = [f"{run.name}: {problem}" for run in runs for problem in run.problems]
     measured = [run for run in runs if run.runs]
-    if not measured:
-        return Row(name, settings, runs[0].workdir, {}, {}, 0, problems, None)
-    values = [run.metrics for run in measured]
-    errors = noise.errors(values) if len(measured) > 1 else measured[0].errors
-    return Row(
-        name, settings, runs[0].workdir, noise.means(values), errors, len(measured), problems, measured[0].picture
-    )
+    first = (measured or runs)[0]
+    metrics, errors = first.metrics, first.errors
+    if len(measured) > 1:
+        values = [run.metrics for run in measured]
+        metrics, errors = noise.means(values), noise.errors(values)
+    return Row(name, settings, runs[0].workdir, metrics, errors, len(measured), problems, first.picture)
 
 
 def measure(found: Sweep, member: Member, plan: Plan) -> tuple[Mapping[str, Any], np.ndarray]:
