@@ -16,14 +16,18 @@ def get_config():
     config.perceptual = sections.perceptual()
     config.representation = sections.representation(steps=5000, perceptual=3.0)
     config.sharpening = sections.sharpening()
+    config.labeller = sections.labeller()  # of the variant `few`
     config.matching = sections.matching(steps=9000)
     return config
 
 
-FEW = {"data.paired": 600}
+FEW = sections.POSTERIOR | {
+    "data.paired": 600,
+    "stages": ("perceptual", "representation", "sharpening", "labeller", "matching"),
+    "matching.steps": 4000,
+}
 VARIANTS = {
     "flow": sections.FLOW | {"matching.steps": 16_000},
     "few": FEW,
-    "paired_only": FEW | {"perceptual.view": "paired", "representation.view": "paired", "sharpening.view": "paired"},
     "smoke": sections.SMOKE_SHARP,
 }

@@ -14,7 +14,7 @@ from lsdm_jax import sections
 
 GRID = {
     "": ((600,), (59_400,)),
-    "sharpened": ((600,), (None,)),  # all others, as the run that the representation comes from
+    "sharpened": ((600, 100), (None,)),  # all others
     "n100": ((100,), (59_900,)),
     "mnist": ((100,), (59_900,)),
     "digits": ((20, 50, 200), (100, 1000, 0)),
@@ -69,8 +69,7 @@ def sweep(variant):
 
 
 VARIANTS = {
-    # The representation and decoder of lsdm_fashion_mnist.py, which every seed takes from one run: type
-    # --config.STAGE.from_run=RUN for perceptual, representation and sharpening.
+    # With the representation and decoder of lsdm_fashion_mnist.py: a blurred decoder hides what samplers differ in.
     "sharpened": {
         "data.validation": 2000,
         "stages": ("perceptual", "representation", "sharpening", "labeller", "matching"),
