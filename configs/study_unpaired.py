@@ -14,7 +14,7 @@ from lsdm_jax import sections
 
 GRID = {
     "": ((600,), (59_400,)),
-    "sharpened": ((600, 100), (None,)),  # all others
+    "sharpened": ((600,), (None,)),  # all others
     "n100": ((100,), (59_900,)),
     "mnist": ((100,), (59_900,)),
     "digits": ((20, 50, 200), (100, 1000, 0)),
