@@ -85,11 +85,11 @@ class Results:
         config = json.loads((self._folder / name / "config.json").read_text())
         return {**_derived(metrics), "seed": config["seed"], **written}
 
-    def sweep(self, name: str) -> dict[str, dict[str, float]]:
-        """Rows: the numbers of each member of a sweep, by its name."""
+    def sweep(self, name: str, file: str = "sweep.csv") -> dict[str, dict[str, float]]:
+        """Rows: the numbers of each member of a sweep, by its name; of "runs.csv" those of each seed of a member."""
         self.read.add(name)
-        with (self._folder / name / "sweep.csv").open(newline="") as file:
-            return {row["name"]: _derived(_numbers(row)) for row in csv.DictReader(file)}
+        with (self._folder / name / file).open(newline="") as text:
+            return {row["name"]: _derived(_numbers(row)) for row in csv.DictReader(text)}
 
 
 def _numbers(row: Mapping[str, str]) -> dict[str, float]:
