@@ -223,6 +223,7 @@ BAD_CONFIG = {
     "pixels": (["--config.representation.kind=identity"], "type --config.representation.steps=0"),
     "seed": (["--config.seed=-1"], "seed=-1"),
     "best": (["--config.matching.best=colour"], "choose one of"),
+    "on_nonfinite": (["--config.matching.on_nonfinite=go"], "matching.on_nonfinite=go: choose one of stop, skip"),
     "no run to take from": (["--config.representation.from_run=/no/such/run"], "/no/such/run"),
 }
 
