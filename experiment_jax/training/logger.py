@@ -47,7 +47,7 @@ class Logger:
             bar: whether to show the progress.
         """
         self.name, self.validation, self._warned = name, {}, not processes.is_first()
-        self._skipped = None  # how many batches were; None: none ever is
+        self._skipped = None  # how many batches were, in all; None: the stage skips none
         self._workdir, self._validate, self._writes = Path(workdir), validate, processes.is_first()
         hidden = not (bar and self._writes)
         self._bar = tqdm(

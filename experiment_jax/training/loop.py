@@ -73,11 +73,11 @@ def run(
             if saves:
                 checkpoints.save(step, own, logger.validation)
             stopped = stop.now()
-        if stopped:  # while a further signal still does not end the process
+        if stopped:
             own = steps.local(state)
             logger.check(step, own)
             checkpoints.save(step, own, {})
-            checkpoints.wait()
+        checkpoints.wait()  # while a further signal still does not end the process
     # After the last step too: whoever asked to stop does not want the next stage.
     if stopped or stop.number:
         raise Stopped(f"{logger.name} stopped at step {step} of {schedule.total}", stop.number or signal.SIGTERM)

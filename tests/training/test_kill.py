@@ -54,8 +54,8 @@ def test_a_signal_leaves_a_readable_checkpoint_and_the_rerun_ends_as_if_nothing_
         process.send_signal(number)
         errors = process.communicate()[1].decode()
         done = checkpoints.latest_step(workdir, "classifier")
-        if number == signal.SIGTERM and process.returncode:  # else it was faster
-            assert process.returncode == 128 + signal.SIGTERM, errors
+        assert process.returncode in (0, -number, 128 + signal.SIGTERM), errors
+        if process.returncode > 0:  # not where all steps were done before the signal came
             assert errors.splitlines()[-1] == f"classifier stopped at step {done} of 24"
             assert done >= read_metrics(workdir)[-1]["step"]
         if done and not (workdir / "finished" / "classifier").is_dir():
