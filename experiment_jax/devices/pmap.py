@@ -23,13 +23,12 @@ def choose(parallel: str, devices: Sequence[jax.Device] | None = None) -> Device
     """The devices in the way that the config's `parallel` names, "jit" or "pmap".
 
     Raises:
-        UserError: another name, "pmap" with several processes, or processes with different numbers of devices.
+        UserError: another name, or "pmap" with several processes.
     """
     if parallel not in ("jit", "pmap"):
         raise UserError(f"parallel={parallel}: choose jit or pmap")
     if parallel == "jit":
-        (shared := Devices.of(devices)).check_even()
-        return shared
+        return Devices.of(devices)
     if jax.process_count() > 1:
         raise UserError(
             f"parallel=pmap: serves the devices of one process, not of {jax.process_count()}; "

@@ -190,6 +190,7 @@ def prepare(
     changes = directory.check(workdir, config)
     dataset = dataset or load(config.data, config.seed)
     shared = pmap.choose(config.parallel, devices)
+    shared.check_even()
     tasks = build(config, dataset, shared.axis)
     for task in tasks:
         if task.schedule.total:  # the others see no batch
