@@ -4,8 +4,10 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import jax
@@ -13,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiment_jax import load_config, load_run, train
+from experiment_jax import Stopped, load_config, load_run, train
+from experiment_jax.commands import command_line
 from experiment_jax.config.load import override, split_overrides
 from experiment_jax.data import load as data
 
@@ -223,6 +226,7 @@ BAD_CONFIG = {
     "pixels": (["--config.representation.kind=identity"], "type --config.representation.steps=0"),
     "seed": (["--config.seed=-1"], "seed=-1"),
     "best": (["--config.matching.best=colour"], "choose one of"),
+    "on_nonfinite": (["--config.matching.on_nonfinite=go"], "matching.on_nonfinite=go: choose one of stop, skip"),
     "no run to take from": (["--config.representation.from_run=/no/such/run"], "/no/such/run"),
 }
 
@@ -238,6 +242,78 @@ def test_train_refuses_in_one_line_and_touches_nothing(case, script, corrupt, tm
     assert (status, output) == (2, "")
     assert len(error.splitlines()) == 1 and error.startswith("train.py: ") and reason in error
     assert not workdir.exists()
+
+
+BOTH = """
+import sys
+from experiment_jax.commands import evaluate, train
+own = sys.argv[1:]
+for command, arguments in ((train, ["--config", "configs/lsdm_digits.py"]), (evaluate, [])):
+    sys.argv = ["command", *own, *arguments]
+    try:
+        command.script()
+    except SystemExit as left:
+        print(left.code)
+"""
+
+
+def test_a_device_that_is_not_there_is_said_in_one_line_before_anything_is_written(tmp_path):
+    # Where JAX is installed for GPUs there may be one.
+    platform = "nonsense" if any(find_spec(f"jax_cuda{number}_plugin") for number in (12, 13)) else "cuda"
+    done = python("-c", BOTH, "--workdir", tmp_path / "run", JAX_PLATFORMS=platform)
+    assert done.stdout == "2\n2\n", done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith(f"command: JAX_PLATFORMS={platform}: there is no such device (")
+        assert "; type JAX_PLATFORMS=cpu, or install JAX for it" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_little_memory_names_the_stage_and_what_to_type(script, tmp_path):
+    # 10 TB of parameters; the machine has less.
+    wide = "--config.representation.widths=(262144,262144)"
+    status, _, error = script("train.py", "--config", SMOKE, *SHARED, wide, "--workdir", tmp_path / "run")
+    line = error.splitlines()[-1]
+    assert status == 2 and "Traceback" not in error
+    assert line.startswith("train.py: representation: there is too little memory (Out of memory allocating ")
+    assert line.endswith(
+        "type --config.representation.batch_size=8 with another --workdir, or --config.data.resident=false"
+    )
+
+
+ENDS = {
+    "Ctrl-C": (KeyboardInterrupt(), 130, "interrupted; type the same command again"),
+    "SIGTERM": (Stopped("stage stopped at step 3 of 4"), 143, "stage stopped at step 3 of 4; type the same command"),
+    "SIGUSR1": (Stopped("stage stopped at step 3 of 4", signal.SIGUSR1), 138, "type the same command again"),
+    "host": (MemoryError("Unable to allocate 8.00 PiB for an array"), 2, "memory (Unable to allocate 8.00 PiB for an"),
+    "device": (
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 12 bytes."),
+        2,
+        "memory (Out of memory while trying to allocate 12 bytes); take a device with more",
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_command_that_ends_early_says_so_in_one_line_and_by_its_status(end, capsys):
+    error, status, reason = ENDS[end]
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as left:
+        command_line.run(main)
+    message = capsys.readouterr().err
+    assert left.value.code == status and reason in message and len(message.splitlines()) == 1
+
+
+def test_other_errors_of_jax_are_bugs_and_keep_their_traceback():
+    def main():
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        command_line.run(main)
 
 
 STAGES = {  # of every kind that is trained

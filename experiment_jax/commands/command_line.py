@@ -3,12 +3,16 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from experiment_jax.devices import cache, cpu
+from experiment_jax.devices import cache, cpu, failures
 from experiment_jax.errors import UserError
+from experiment_jax.training.loop import Stopped
+
+LESS_MEMORY = "take a device with more, or end the other programs on it; data.resident=false leaves images on disk"
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,7 +34,8 @@ def count(text: str) -> int:
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Calls `main` and leaves: status 0, or 2 with one line on standard error for what a person mistyped."""
+    """Calls `main` and leaves with status 0; with one line on standard error and 2 for what a person mistyped, or with
+    128 + the number of the signal that ended it."""
     # force: importing some libraries has already given the root logger a handler of its own.
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
     logging.getLogger("absl").setLevel(logging.ERROR)  # data set readers warn about optional packages
@@ -38,9 +43,17 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     cache.keep_compiled_programs()
     cpu.convolve_on_all_cores()
     cpu.keep_freed_pages()
+    name = os.path.basename(sys.argv[0])
     try:
-        status = main() or 0
+        with failures.memory("this machine", LESS_MEMORY):
+            status = main() or 0
     except UserError as error:
-        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         status = 2
+    except Stopped as stopped:
+        print(f"{name}: {stopped}; type the same command again", file=sys.stderr)
+        status = stopped.status
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; type the same command again", file=sys.stderr)
+        status = 128 + signal.SIGINT
     sys.exit(status)

@@ -14,6 +14,7 @@ from experiment_jax.commands import command_line
 from experiment_jax.commands.modes import COMPARE, ENLARGE, IMAGES, KEEP_JUDGE, KEEP_REFERENCE, RUN, SWEEP, mode_of
 from experiment_jax.comparison.compare import compare
 from experiment_jax.config.load import load as load_config
+from experiment_jax.devices import failures
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation.enlarge import enlarge
 from experiment_jax.evaluation.evaluate import evaluate, evaluate_images, keep_reference
@@ -27,7 +28,9 @@ from experiment_jax.sweep.evaluate import evaluate as evaluate_sweep
 def main() -> None:
     """The command."""
     flags = _parser().parse_args()
-    result = ACTS[mode_of(flags).title](flags)
+    act = ACTS[mode_of(flags).title]
+    failures.check_found()
+    result = act(flags)
     if result is not None:
         print(json.dumps(result))
 

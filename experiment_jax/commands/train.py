@@ -12,11 +12,10 @@ from typing import NoReturn
 from experiment_jax.commands import command_line
 from experiment_jax.config.load import load as load_config
 from experiment_jax.config.load import split_overrides
-from experiment_jax.devices import processes
+from experiment_jax.devices import failures, processes
 from experiment_jax.errors import UserError
 from experiment_jax.sweep.members import command_lines, define
 from experiment_jax.sweep.train import train_members, train_together
-from experiment_jax.training.loop import Stopped
 from experiment_jax.training.train import train
 
 
@@ -54,11 +53,8 @@ def main() -> int | None:
         if several:
             raise UserError("--sweep and --seeds: several processes train one run; leave --distributed out")
         processes.join(*named)
-    try:
-        return _train_several(flags, overrides) if several else _train_one(flags, overrides)
-    except Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        return 130
+    failures.check_found()
+    return _train_several(flags, overrides) if several else _train_one(flags, overrides)
 
 
 def _train_one(flags: argparse.Namespace, overrides: Mapping[str, str]) -> None:

@@ -62,6 +62,7 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
             steps_per_dispatch=1,  # steps in one call of the compiled program; 1 for convolutions on CPU
             ema_decay=0.999,
             keep=2,  # checkpoints kept, the latest
+            on_nonfinite="stop",  # where a batch gives NaN or infinity: "stop", or "skip" it, see `training.nonfinite`
             best="",  # keep the best checkpoint by this validation metric, smallest first ("-metric": largest)
             profile=(0, 0),  # trace from this step up to that one with jax.profiler, into DIR/profile/<stage>
             optimiser=optimiser(),

@@ -80,11 +80,23 @@ class Devices:
     def check_divides(self, batch_size: int, setting: str, strata: int = 1) -> None:
         """Raises UserError unless the devices share a batch evenly; what it advises `strata` classes share too."""
         if batch_size % self.mesh.size:
-            unit = math.lcm(self.mesh.size, strata)
-            nearest = max(round(batch_size / unit), 1) * unit
+            nearest = self.nearest(batch_size, strata)
             raise UserError(
                 f"{setting}={batch_size}: {self.mesh.size} devices cannot share it; type --config.{setting}={nearest}"
             )
+
+    def nearest(self, batch_size: float, strata: int = 1) -> int:
+        """The batch size nearest to that one which the devices share evenly, and `strata` classes too."""
+        unit = math.lcm(self.mesh.size, strata)
+        return max(round(batch_size / unit), 1) * unit
+
+    def check_even(self) -> None:
+        """Raises UserError unless each process has equally many of the devices."""
+        owners = [device.process_index for device in self.mesh.devices.flat]
+        counts = [owners.count(process) for process in range(jax.process_count())]
+        if len(set(counts)) > 1:
+            few, many = (f"process {counts.index(each(counts))} has {each(counts)}" for each in (min, max))
+            raise UserError(f"devices: {few} and {many}; start processes with equally many devices each")
 
 
 def own_rows(batch_size: int) -> slice:

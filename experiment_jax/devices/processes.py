@@ -5,6 +5,7 @@ same time, even work that only one of them needs. Otherwise the others would wai
 collectives time out. Values of process 0 count, and only process 0 writes, into a folder that all of them see.
 """
 
+import itertools
 import pickle
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,6 +17,7 @@ from jax.experimental import multihost_utils
 from experiment_jax.errors import UserError
 
 T = TypeVar("T")
+_calls = itertools.count(1)  # of `preempted`, for the life of the process, as JAX counts them
 
 
 def join(coordinator: str | None, count: int | None, index: int | None) -> None:
@@ -88,6 +90,10 @@ def agree(compute: Callable[[], T]) -> T:
     return outcome
 
 
-def any_of(flag: bool) -> bool:
-    """Whether the flag is set on any process; all of them call this."""
-    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag)))) if several() else flag
+def preempted() -> bool:
+    """Whether all processes are to stop now, because one of them got SIGTERM; true once, at the same call on all.
+
+    Each of several processes calls this before every dispatch. They agree in the background on a call that none of
+    them has made yet, so nobody waits for a device or for the others. That takes about a second.
+    """
+    return multihost_utils.reached_preemption_sync_point(next(_calls))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.config import checks
 from experiment_jax.config.durations import Schedule, schedule
 from experiment_jax.data.lazy_images import Images
 from experiment_jax.data.order import Order
@@ -55,6 +56,11 @@ class Task:
     def key(self) -> jax.Array:
         """The root of the stage's random streams: 0 for `init`, 1 for flips, 2 for `update`."""
         return stream(self.seed, self.name)
+
+    @property
+    def skips(self) -> bool:
+        """Whether batches that are not finite are left out; the config of an older run does not say, and means no."""
+        return self.section.get("on_nonfinite", "stop") == "skip"
 
     @functools.cached_property
     def order(self) -> Order:
@@ -156,6 +162,8 @@ def build(config: ConfigDict, dataset: Dataset, axis: BatchAxis = WHOLE) -> list
     model, tasks, earlier = Model(), [], {}
     for name in config.stages:
         section = _section(config, name)
+        if "on_nonfinite" in section:
+            checks.choice(section, name, "on_nonfinite", ("stop", "skip"))
         seen = view(dataset, view_name(section))
         timing = schedule(section, len(seen))
         context = told(name, total_steps=timing.total, model=model)

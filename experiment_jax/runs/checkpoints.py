@@ -22,6 +22,13 @@ from experiment_jax.data.lazy_images import CHUNK, Images, slices
 PyTree = Any
 
 
+class _Manager(ocp.CheckpointManager):
+    """Orbax's. The counter by which several processes agree to stop is left to the loop; see `processes.preempted`."""
+
+    def reached_preemption(self, step: int) -> bool:
+        return False
+
+
 class Checkpoints:
     """The states of one stage, saved asynchronously; the latest `keep` are kept, and the best by a named metric."""
 
@@ -39,7 +46,7 @@ class Checkpoints:
             policies.append(checkpoint_managers.BestN(get_metric_fn=self._badness, reverse=True, n=1))
         # Without best_fn the manager does not store metrics at all.
         ranking = dict(best_fn=self._badness, best_mode="min") if best else {}
-        self._manager = ocp.CheckpointManager(
+        self._manager = _Manager(
             _states_path(workdir, stage),
             options=ocp.CheckpointManagerOptions(
                 **ranking,

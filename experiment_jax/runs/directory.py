@@ -17,6 +17,7 @@ BOOKKEEPING = (
     *durations.keys("checkpoint", durations.UNITS),
     "keep",
     "profile",
+    "on_nonfinite",
 )
 EVALUATION = ("judge", "witnesses", "evaluation")  # what a training does not depend on
 MACHINE = ("parallel", "data.resident")  # how it is computed, not what

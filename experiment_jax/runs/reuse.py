@@ -41,6 +41,8 @@ def identity(task: Task, dataset: Dataset, upstream: Mapping[str, str]) -> str:
     if task.section.best:
         idle -= {*durations.keys("checkpoint", durations.UNITS)}
         seen.append(content(View(dataset.validation.images, dataset.validation.labels)))
+    if task.skips:  # a training that ends without is the same under "stop", not the other way round
+        idle -= {"on_nonfinite"}
     settings = {key: value for key, value in flat(task.section).items() if key not in idle}
     decisive = [task.name, settings, task.seed, task.flips, seen, sorted(upstream.items()), earlier_functions(task)]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]

@@ -16,7 +16,7 @@ from experiment_jax.method.build import Task
 from experiment_jax.method.stage import Metrics, PyTree, Upstream
 from experiment_jax.runs import reuse
 from experiment_jax.runs.checkpoints import Checkpoints, digest
-from experiment_jax.training import batches
+from experiment_jax.training import batches, nonfinite
 from experiment_jax.training.logger import Logger
 from experiment_jax.training.step import train_steps
 
@@ -96,7 +96,13 @@ class JointSteps:
 
         axes = 0, 0, 0, 0, None, self._table[1], self._upstream_axis
         mapped = jax.vmap(steps, in_axes=axes)
-        return self._devices.compile(lambda state, rows, common: mapped(state, rows, *common))
+
+        def of_all(state: PyTree, rows: PyTree, common: Any) -> tuple[PyTree, Metrics]:
+            return mapped(state, rows, *common)
+
+        if self._tasks[0].skips:
+            return nonfinite.compiled(of_all, self._devices.compile, self._devices.spread, (len(self._tasks),))
+        return self._devices.compile(of_all)
 
 
 class AllFailed(Exception):
@@ -117,11 +123,20 @@ class JointLogger:
         self._loggers[0].advance(step)
 
     def row(self, step: int, metrics: Any, states: Sequence[PyTree] | None = None) -> None:
+        def own(member: int, logger: Logger) -> None:
+            logger.row(step, metrics[member] if metrics else {}, states[member] if states else None)
+
+        self._each(own)
+
+    def check(self, step: int, states: Sequence[PyTree]) -> None:
+        self._each(lambda member, logger: logger.check(step, states[member]))
+
+    def _each(self, call: Callable[[int, Logger], None]) -> None:
         for member, logger in enumerate(self._loggers):
             if member in self._failed:
                 continue
             try:
-                logger.row(step, metrics[member] if metrics else {}, states[member] if states else None)
+                call(member, logger)
             except UserError as error:
                 self._failed[member] = error
         if len(self._failed) == len(self._loggers):
@@ -156,6 +171,10 @@ class JointCheckpoints:
         for member, each in enumerate(self._kept):
             if member not in self._failed:
                 each.save(step, states[member], metrics[member] if metrics else {})
+
+    def wait(self) -> None:
+        for each in self._kept:
+            each.wait()
 
     def chosen(self, step: int, states: Sequence[PyTree], like: PyTree) -> list[tuple[PyTree, int] | UserError]:
         return [

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config import durations
 from experiment_jax.config.types import flat
+from experiment_jax.devices import failures
 from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import PyTree, Upstream
@@ -107,7 +108,7 @@ def train(runs: Mapping[str, Preparation], keys: Sequence[str]) -> dict[str, Use
         Of the runs that failed, why.
 
     Raises:
-        Stopped: SIGINT or SIGTERM arrived; the states are saved.
+        Stopped: a signal asked to stop; the states are saved.
     """
     for run in runs.values():
         run.begin()
@@ -174,7 +175,8 @@ def _train_stage(
         logger = stack.enter_context(closing(JointLogger(loggers, failed)))
         profile = stack.enter_context(profiler(task.name, first.workdir, task.section))
         try:
-            return loop.run(steps, task.schedule, logger, checkpoints, profile)
+            with failures.memory(f"--sweep_together: {task.name} of {len(tasks)} runs", ADVICE):
+                return loop.run(steps, task.schedule, logger, checkpoints, profile)
         except AllFailed:
             return [failed[member] for member in range(len(tasks))]
 

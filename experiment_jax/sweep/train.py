@@ -34,7 +34,7 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
     Raises:
         UserError: there is no member of that number, or one of those to train can be refused before it is trained; then
             nothing was written.
-        Stopped: SIGINT or SIGTERM arrived; the state is saved.
+        Stopped: a signal asked to stop; the state is saved.
     """
     last = len(sweep.members) - 1
     if index is not None and not 0 <= index <= last:
@@ -81,7 +81,7 @@ def train_together(sweep: Sweep, devices: Sequence[jax.Device] | None = None) ->
 
     Raises:
         UserError: the members differ in more than one program can hold; nothing was written.
-        Stopped: SIGINT or SIGTERM arrived; the states are saved.
+        Stopped: a signal asked to stop; the states are saved.
     """
     found = {member.name: sweep.config(member) for member in sweep.members}
     varied = together.varied(found)

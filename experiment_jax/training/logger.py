@@ -15,6 +15,7 @@ from experiment_jax.devices import processes
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.files import write_text
+from experiment_jax.training import nonfinite
 
 log = logging.getLogger(__name__)
 PyTree = Any
@@ -46,6 +47,7 @@ class Logger:
             bar: whether to show the progress.
         """
         self.name, self.validation, self._warned = name, {}, not processes.is_first()
+        self._skipped = None  # how many batches were, in all; None: the stage skips none
         self._workdir, self._validate, self._writes = Path(workdir), validate, processes.is_first()
         hidden = not (bar and self._writes)
         self._bar = tqdm(
@@ -66,12 +68,14 @@ class Logger:
         """One row: the metrics after `step` steps; with a state, its validation metrics and pictures too.
 
         Raises:
-            UserError: a metric is not finite.
+            UserError: a metric or the state is not finite.
         """
         row = {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
+        row = self._without_skipped(step, row)
         self._check_finite(step, row)
         self._check_converged(step, row)
         if state is not None:
+            self.check(step, state)
             measured, drawn = self._validate(state)
             self.validation = processes.of_first(measured)
             row |= {f"validation_{name}": value for name, value in self.validation.items()}
@@ -82,13 +86,32 @@ class Logger:
         if self._writes:
             self._write(step, row)
 
+    def check(self, step: int, state: PyTree) -> None:
+        """Raises UserError where the state after `step` steps is not finite; before it is measured, or saved."""
+        self._check_finite(step, nonfinite.values(state))
+
     def _check_finite(self, step: int, row: Mapping[str, float]) -> None:
-        for name, value in row.items():
+        for name, value in sorted(row.items(), key=lambda item: item[0] != "loss"):  # which says more than norms
             if not np.isfinite(value):
+                before, skip = "", f", or go on from the last checkpoint with --config.{self.name}.on_nonfinite=skip"
+                if name.startswith("validation_"):
+                    skip = ""
+                elif self._skipped is not None:
+                    before, skip = nonfinite.ENOUGH, ""
                 raise UserError(
-                    f"{self.name}: {name} is {value} at step {step}; lower the learning rate, for example "
-                    f"--config.{self.name}.optimiser.learning_rate=1e-4, in another --workdir"
+                    f"{self.name}: {name} is {value} at step {step}{before}; lower the learning rate, for example "
+                    f"--config.{self.name}.optimiser.learning_rate=1e-4, in another --workdir{skip}"
                 )
+
+    def _without_skipped(self, step: int, row: dict[str, float]) -> dict[str, float]:
+        """The row; of batches that were all skipped only that is left. Warns of those since the row before."""
+        if nonfinite.TOTAL not in row:
+            return row
+        total, before = int(row.pop(nonfinite.TOTAL)), self._skipped or 0
+        if total > before and self._writes:
+            log.warning(f"{self.name}: {total - before} batches up to step {step} were not finite and were skipped")
+        self._skipped = total
+        return row if row["skipped"] < 1 else {"skipped": 1.0}
 
     def _check_converged(self, step: int, row: Mapping[str, float]) -> None:
         """Warns once where the stage is trained on transport plans that have not converged."""

@@ -15,10 +15,19 @@ from experiment_jax.runs.checkpoints import Checkpoints
 from experiment_jax.training.logger import Logger
 
 PyTree = Any
+SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1  # Ctrl-C; a job's end or preemption; SLURM's --signal=USR1
 
 
 class Stopped(Exception):
-    """Training was asked to stop; the state is saved and the same command resumes it."""
+    """Training was asked to stop; the state is saved, and whoever trains the same run again resumes it.
+
+    Attributes:
+        status: with which a command leaves: 128 + the signal's number, as if the signal had ended it.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
+        super().__init__(message)
+        self.status = 128 + number
 
 
 def run(
@@ -37,11 +46,12 @@ def run(
         The state to freeze and its step: the best checkpoint's where the section names a metric, else the last.
 
     Raises:
-        UserError: a metric is not finite, or validation refuses what it measures.
-        Stopped: SIGINT or SIGTERM arrived; the state is saved.
+        UserError: a metric or the state is not finite, see `training.nonfinite`, or validation refuses what it
+            measures.
+        Stopped: one of SIGNALS arrived; the state after the dispatch that was under way is saved.
     """
     done = checkpoints.latest()
-    step, stopped = done or 0, False
+    step = done or 0
     with stop_signal() as stop:
         state = steps.start() if done is None else steps.resume(checkpoints.restore(done, steps.like))
         if done is None:
@@ -49,6 +59,7 @@ def run(
             logger.row(0, {}, own)
             if checkpoints.chooses:  # the state before the first step may be the best
                 checkpoints.save(0, own, logger.validation)
+        stopped = stop.now()
         while step < schedule.total and not stopped:
             profile(step)
             state, metrics = steps(state, step)
@@ -61,30 +72,53 @@ def run(
                 logger.row(step, steps.local(metrics), own)
             if saves:
                 checkpoints.save(step, own, logger.validation)
-            # Several processes stop after the same step: they ask each other where they wait for the device anyway.
-            if logs or not processes.several():
-                stopped = processes.any_of(stop.is_set())
+            stopped = stop.now()
+        if stopped:
+            own = steps.local(state)
+            logger.check(step, own)
+            checkpoints.save(step, own, {})
+        checkpoints.wait()  # while a further signal still does not end the process
     # After the last step too: whoever asked to stop does not want the next stage.
-    if stopped:
-        checkpoints.save(step, steps.local(state), {})
-        raise Stopped(f"{logger.name} stopped at step {step} of {schedule.total}; the same command goes on from there")
+    if stopped or stop.number:
+        raise Stopped(f"{logger.name} stopped at step {step} of {schedule.total}", stop.number or signal.SIGTERM)
     return checkpoints.chosen(step, steps.local(state), steps.like)
 
 
+class Stop:
+    """Whether training is to stop.
+
+    Attributes:
+        number: of the first signal that asked this process to; None: none did, or it is one of several processes.
+    """
+
+    number: int | None = None
+
+    def now(self) -> bool:
+        """Whether to stop before the next dispatch; several processes call this equally often and get one answer."""
+        return processes.preempted() if processes.several() else self.number is not None
+
+    def ask(self, number: int, frame: Any) -> None:
+        """Handles a signal."""
+        if processes.several():
+            signal.raise_signal(signal.SIGTERM)  # which JAX handles, and tells the other processes
+        else:
+            self.number = self.number or number
+
+
 @contextlib.contextmanager
-def stop_signal() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that the loop ends between two steps.
+def stop_signal() -> Iterator[Stop]:
+    """What SIGNALS ask for, so that the loop ends between two dispatches and not anywhere.
 
     Python handles signals in the main thread only; in another thread they are left as they are.
     """
-    event = threading.Event()
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield stop
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: event.set()) for number in numbers]
+    numbers = [number for number in SIGNALS if not (number == signal.SIGTERM and processes.several())]
+    before = [signal.signal(number, stop.ask) for number in numbers]
     try:
-        yield event
+        yield stop
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

@@ -17,7 +17,7 @@ from experiment_jax.data import passes
 from experiment_jax.devices.mesh import Devices
 from experiment_jax.method.build import Task
 from experiment_jax.method.stage import Batch, Metrics, PyTree, Upstream
-from experiment_jax.training import batches
+from experiment_jax.training import batches, nonfinite
 
 # What all steps share: the root key, the number of the first step, the table of rows, the frozen earlier stages.
 Common = tuple[jax.Array, jax.Array, Any, Upstream]
@@ -28,7 +28,7 @@ def train_step(task: Task, state: PyTree, rows: PyTree, step: jax.Array, common:
 
     Args:
         task: what is trained.
-        state: before the step.
+        state: before the step; with a count where batches may be skipped, see `nonfinite.skipping`.
         rows: indices int32 `[batch]` into the table or, where there is none, the batch's images uint8 and labels.
         step: its number, from 0.
         common: see `Common`.
@@ -48,7 +48,8 @@ def train_step(task: Task, state: PyTree, rows: PyTree, step: jax.Array, common:
     for name in task.view.known:
         batch[name] = rows[name] if table is None else table[name][rows]
     # Loss, gradients, update and metrics are the stage's.
-    return task.stage.update(state, batch, update_key, upstream)
+    update = nonfinite.skipping(task.stage.update, task.context.axis) if task.skips else task.stage.update
+    return update(state, batch, update_key, upstream)
 
 
 def _images(table: Any, rows: PyTree, mirrored: jax.Array | None) -> Batch:
@@ -72,7 +73,8 @@ def train_steps(task: Task, state: PyTree, rows: PyTree, common: Common) -> tupl
         return train_step(task, state, jax.tree.map(lambda leaf: leaf[0], rows), first, common)
     numbers = first + jnp.arange(count, dtype=jnp.int32)
     state, metrics = jax.lax.scan(lambda state, at: train_step(task, state, *at, common), state, (rows, numbers))
-    return state, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), metrics)
+    mean = jnp.nanmean if task.skips else jnp.mean  # metrics of skipped batches are NaN
+    return state, jax.tree.map(lambda leaf: mean(leaf, axis=0), metrics)
 
 
 class Steps:
@@ -129,4 +131,7 @@ class Steps:
 
     @functools.cached_property
     def _compiled(self) -> Callable[..., tuple[PyTree, Metrics]]:
-        return self._devices.compile(functools.partial(train_steps, self._task))
+        steps = functools.partial(train_steps, self._task)
+        if self._own.skips:
+            return nonfinite.compiled(steps, self._devices.compile, self._devices.spread)
+        return self._devices.compile(steps)

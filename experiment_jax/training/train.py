@@ -18,9 +18,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.data.lazy_images import Images
 from experiment_jax.data.load import load
 from experiment_jax.data.split import Dataset
-from experiment_jax.devices import pmap, processes
+from experiment_jax.devices import failures, pmap, processes
 from experiment_jax.devices.mesh import Devices
 from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, build
@@ -56,8 +57,8 @@ def train(
 
     Raises:
         UserError: something in the config, the data or the directory does not fit, and nothing was written; or a metric
-            is not finite while a stage trains, and what was written stays.
-        Stopped: SIGINT or SIGTERM arrived; the state is saved.
+            or the state is not finite while a stage trains, or memory does not suffice, and what was written stays.
+        Stopped: a signal asked to stop, see `training.loop`; the state is saved.
     """
     run = processes.agree(lambda: prepare(config, workdir, devices, dataset, siblings))
     run.begin()
@@ -75,14 +76,15 @@ def train_stage(run: "Preparation", task: Task, upstream: Upstream) -> tuple[PyT
 
     A stage of no steps is only initialised: no row and no checkpoint is written.
     """
-    steps = Steps(task, upstream, run.devices)
-    if not task.schedule.total:
-        return steps.local(steps.start()), 0
     section, total = task.section, task.schedule.total
-    with closing(checkpoints.Checkpoints(run.workdir, task.name, section.keep, section.best)) as kept:
-        logger = Logger(task.name, run.workdir, total, kept.latest(), run.validation(task, upstream))
-        with closing(logger), profiler(task.name, run.workdir, section) as profile:
-            return loop.run(steps, task.schedule, logger, kept, profile)
+    with failures.memory(task.name, _less_memory(task, run.devices)):
+        steps = Steps(task, upstream, run.devices)
+        if not total:
+            return steps.local(steps.start()), 0
+        with closing(checkpoints.Checkpoints(run.workdir, task.name, section.keep, section.best)) as kept:
+            logger = Logger(task.name, run.workdir, total, kept.latest(), run.validation(task, upstream))
+            with closing(logger), profiler(task.name, run.workdir, section) as profile:
+                return loop.run(steps, task.schedule, logger, kept, profile)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +159,8 @@ class Preparation:
 
     def finish(self, task: Task, state: PyTree, step: int, upstream: Upstream) -> Any:
         """Freezes a trained stage: its pass over the view, and `DIR/finished/<stage>`."""
-        frozen = task.stage.finish(state, task.view, upstream)
+        with failures.memory(task.name, _less_memory(task, self.devices)):
+            frozen = task.stage.finish(state, task.view, upstream)
         frozen = processes.of_first(jax.tree.map(np.asarray, frozen))
         record = dict(
             stage=task.name,
@@ -187,6 +190,7 @@ def prepare(
     changes = directory.check(workdir, config)
     dataset = dataset or load(config.data, config.seed)
     shared = pmap.choose(config.parallel, devices)
+    shared.check_even()
     tasks = build(config, dataset, shared.axis)
     for task in tasks:
         if task.schedule.total:  # the others see no batch
@@ -205,6 +209,16 @@ def prepare(
 def digests(upstream: Upstream) -> dict[str, str]:
     """The digests of frozen stages, by name."""
     return {name: checkpoints.digest(frozen) for name, frozen in upstream.items()}
+
+
+def _less_memory(task: Task, devices: Devices) -> str:
+    """What to type where a stage takes too much memory."""
+    advice, half = [], devices.nearest(task.section.batch_size / 2, task.stage.strata or 1)
+    if task.schedule.total and half < task.section.batch_size:
+        advice.append(f"--config.{task.name}.batch_size={half} with another --workdir")
+    if not isinstance(task.view.images, Images):
+        advice.append("--config.data.resident=false")
+    return f"type {', or '.join(advice)}" if advice else "take a device with more"
 
 
 def _check_data(task: Task, dataset: Dataset) -> None:

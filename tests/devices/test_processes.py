@@ -24,13 +24,16 @@ SMALL = {
     "classifier.best": "accuracy",
     "data.validation": 20,
 }
+LONG = {"classifier.steps": 10**6, "classifier.log_steps": 7, "classifier.checkpoint_steps": 10**6}
 # One process of two, with two devices each: the gradient and losses of a stage with BatchNorm; a run, its images on
-# disk; and what is wrong with one of them only.
+# disk; what is wrong with one of them only; and a run of which one process is asked to stop.
 EACH = f"""
-import runpy, sys
+import os, runpy, signal, sys, threading, time
+import jax
 import numpy as np
-from experiment_jax import UserError, load_config, train
+from experiment_jax import Stopped, UserError, load_config, train
 from experiment_jax.devices import processes
+from experiment_jax.training.logger import read_metrics
 
 coordinator, index, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 processes.join(coordinator, 2, index)
@@ -38,12 +41,24 @@ gradient, losses = runpy.run_path("tests/devices/cases.py")["outcome"]("batchnor
 if processes.is_first():
     np.savez(folder + "/outcome.npz", gradient=gradient, losses=losses)
 train(load_config("configs/judge_digits.py", {SMALL} | {{"data.resident": "false"}}), folder + "/run")
-for changed in ({{"parallel": "pmap"}}, {{"data.validation": 20 if index == 0 else 7}}):
+wrong = {{"parallel": "pmap"}}, {{"data.validation": 20 if index == 0 else 7}}, {{}}
+for changed, devices in zip(wrong, (None, None, jax.devices()[:3])):
     try:
-        train(load_config("configs/judge_digits.py", {SMALL} | changed), folder + "/other")
+        train(load_config("configs/judge_digits.py", {SMALL} | changed), folder + "/other", devices)
     except UserError as error:
         print("refused:", error)
-assert processes.any_of(index == 1) and not processes.any_of(False)
+
+def interrupt():
+    while len(read_metrics(folder + "/stopped")) < 3:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+if index == 1:
+    threading.Thread(target=interrupt).start()
+try:
+    train(load_config("configs/judge_digits.py", {SMALL} | {LONG}), folder + "/stopped")
+except Stopped as stopped:
+    print("stopped:", stopped.status, stopped)
 """
 
 
@@ -101,10 +116,19 @@ def test_the_first_writes_what_one_process_would_and_one_goes_on(together, one, 
 
 def test_what_one_process_refuses_all_refuse(together):
     for output in together[1]:
-        [pmap, validation] = [line for line in output.splitlines() if line.startswith("refused: ")]
+        [pmap, validation, uneven] = [line for line in output.splitlines() if line.startswith("refused: ")]
         assert "parallel=pmap: serves the devices of one process, not of 2" in pmap
         assert "data.validation=7: must be a multiple of the 10 classes" in validation
+        assert "process 1 has 1 and process 0 has 2; start processes with equally many devices" in uneven
     assert not (together[0] / "other").exists()
+
+
+def test_a_signal_to_one_process_stops_all_after_the_same_step(together):
+    step = checkpoints.latest_step(together[0] / "stopped", "classifier")
+    rows = read_metrics(together[0] / "stopped")
+    assert 2 * 7 <= step < 10**6 and rows[-1]["step"] == step // 7 * 7
+    for output in together[1]:
+        assert output.splitlines()[-1] == f"stopped: 143 classifier stopped at step {step} of 1000000"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from experiment_jax import load_config, load_run, train
 from experiment_jax.data.load import load
 from experiment_jax.method.build import build
-from experiment_jax.runs import checkpoints, reuse
+from experiment_jax.runs import checkpoints, directory, reuse
 from experiment_jax.training.train import prepare
 from lsdm_jax.representation import Representation
 
@@ -36,6 +36,7 @@ def identity(stage="matching", **overrides):
         {"representation__widths": (8, 16)},
         {"matching__condition_noise": 0.1},
         {"matching__steps": 3},
+        {"matching__on_nonfinite": "skip"},
         {"data__flips": True},
         {"seed": 1},
     ],
@@ -54,6 +55,7 @@ def test_what_decides_a_stage_or_the_functions_before_it_is_in_its_identity(chan
             "matching__checkpoint_percent": 9.0,
         },
         {"matching__from_run": "runs/other", "degradation__from_run": "runs/other"},
+        {"representation__on_nonfinite": "skip"},
         {"degradation__log_epochs": 3.0, "representation__checkpoint_steps": 1, "representation__keep": 9},
         # Of a stage before it, what was trained with is in what was frozen.
         {"representation__steps": 3, "representation__optimiser.learning_rate": 0.5, "representation__batch_size": 10},
@@ -68,6 +70,25 @@ def test_where_the_best_checkpoint_is_kept_the_moments_of_checkpoints_decide():
     often = dict(matching__checkpoint_steps=1)
     assert identity(matching__best="energy", **often) != identity(matching__best="energy")
     assert identity(matching__best="energy", matching__log_steps=1) == identity(matching__best="energy")
+
+
+def test_a_run_from_before_on_nonfinite_is_what_it_was_and_goes_on(finished, tiny, one, tmp_path):
+    config, workdir = finished[0], shutil.copytree(finished[1], tmp_path / "run")
+    written = json.loads((workdir / "config.json").read_text())
+    for stage in config.stages:
+        assert written[stage].pop("on_nonfinite") == "stop"
+    (workdir / "config.json").write_text(json.dumps(written))
+    old = directory.read_config(workdir)
+    dataset = load(old.data, old.seed)
+    for then, now in zip(build(old, dataset), build(config, dataset), strict=True):
+        assert reuse.identity(then, dataset, DIGESTS) == reuse.identity(now, dataset, DIGESTS)
+    assert directory.fingerprint(old) == directory.fingerprint(config)
+    assert load_run(workdir).step == 4
+    before = checkpoints.finished_record(workdir, "matching")
+    assert_identical(train(config, workdir, one), dict(load_run(finished[1]).model.params))
+    assert checkpoints.finished_record(workdir, "matching") == before
+    taken = tiny(representation__from_run=str(workdir), stages=("representation",))
+    assert train(taken, tmp_path / "taken", one).keys() == {"representation"}
 
 
 def test_an_earlier_stage_does_not_know_those_after_it():

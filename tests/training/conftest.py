@@ -36,6 +36,7 @@ class Linear(Stage):
     """Fits W in ‖x W − t − noise‖², with targets t of the images' own: everything random is used.
 
     `traced` is called whenever `update` is traced. Metrics tell how much of the left halves is white, and the labels.
+    Where `spoilt`, the loss of a batch with an image whose first pixel is white is NaN.
     """
 
     descent: Descent
@@ -43,6 +44,7 @@ class Linear(Stage):
     inputs: Callable[..., Any] | None = None
     relabel: Callable[..., Any] | None = None
     traced: Callable[[], Any] = lambda: None
+    spoilt: bool = False
 
     @flax.struct.dataclass
     class Frozen:
@@ -63,7 +65,10 @@ class Linear(Stage):
         def loss(params, statistics):
             left = jnp.mean(images[:, :, : images.shape[2] // 2] > 0)
             labels = {"label": jnp.mean(batch["labels"].astype(jnp.float32))} if "labels" in batch else {}
-            return jnp.mean((x @ params["w"] - targets) ** 2), (statistics, {"left": left, **labels})
+            value = jnp.mean((x @ params["w"] - targets) ** 2)
+            if self.spoilt:
+                value *= jnp.where(jnp.any(x[:, 0] == 1), jnp.nan, 1)
+            return value, (statistics, {"left": left, **labels})
 
         return self.descent.step(state, loss)
 

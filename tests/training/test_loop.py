@@ -9,7 +9,9 @@ import pytest
 
 from experiment_jax import Stopped
 from experiment_jax.runs import checkpoints
+from experiment_jax.training import loop
 from experiment_jax.training.logger import read_metrics
+from experiment_jax.training.step import Steps
 
 STEPS = 12
 STRATA = dict(strata=2)
@@ -92,18 +94,48 @@ def test_rows_of_other_stages_are_not_cut(problem, fit, tmp_path):
 
 def test_a_stop_at_the_last_step_is_not_lost_and_signals_are_given_back(problem, fit, tmp_path):
     # It must not send the run on into the next stage.
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in loop.SIGNALS]
     with pytest.raises(Stopped):
         fit(problem(), tmp_path, at={STEPS: terminate})
     assert fit(problem(), tmp_path)[1] == STEPS
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in loop.SIGNALS] == before
 
 
-@pytest.mark.parametrize("dispatch", [1, 3])
-def test_the_update_is_traced_once(dispatch, problem, fit, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_stops_before_the_next_dispatch_and_a_second_one_changes_nothing(
+    number, problem, fit, whole, tmp_path, assert_identical
+):
+    def twice():
+        signal.raise_signal(number)
+        signal.raise_signal(signal.SIGTERM)
+
+    settings = VARIANTS["dispatched"] | dict(log_steps=12, checkpoint_steps=12)
+    with pytest.raises(Stopped, match=f"step 2 of {STEPS}") as stopped:
+        fit(problem(**settings), tmp_path, at={2: twice})
+    assert stopped.value.status == 128 + number
+    assert checkpoints.saved_steps(tmp_path, "linear") == [2]
+    assert_identical(fit(problem(**settings), tmp_path)[0], whole("dispatched")[0])
+
+
+def test_a_signal_before_the_first_step_waits_for_none(problem, fit, whole, tmp_path, assert_identical):
+    def interrupted(state):
+        terminate()
+        return {}, {}
+
+    with pytest.raises(Stopped, match=f"step 0 of {STEPS}"):
+        fit(problem(), tmp_path, interrupted)
+    state, _, workdir = whole("plain")
+    assert_identical(fit(problem(), tmp_path)[0], state)
+    assert [row["step"] for row in read_metrics(tmp_path)] == [row["step"] for row in read_metrics(workdir)]
+
+
+@pytest.mark.parametrize(("dispatch", "on_nonfinite"), [(1, "stop"), (3, "stop"), (1, "skip"), (3, "skip")])
+def test_the_update_is_traced_once(dispatch, on_nonfinite, problem, fit, tmp_path):
+    settings = dict(steps_per_dispatch=dispatch, on_nonfinite=on_nonfinite)
+
     def counted():
         traces = []
-        return problem(steps_per_dispatch=dispatch, stage=dict(traced=lambda: traces.append(1))), traces
+        return problem(**settings, stage=dict(traced=lambda: traces.append(1))), traces
 
     first, traces = counted()
     with pytest.raises(Stopped):
@@ -158,15 +190,96 @@ def test_a_state_that_was_not_measured_is_never_the_best(problem, fit, tmp_path)
     assert fit(problem(**settings), tmp_path, scores([5.0, 6.0]))[1] == 4
 
 
-def test_a_loss_that_is_not_finite_stops_in_one_line_and_is_never_saved(problem, fit, tmp_path, refused):
-    settings = dict(optimiser=dict(name="sgd", learning_rate=1e25, clip=0.0, warmup_steps=0), checkpoint_steps=1)
+DIVERGES = dict(name="sgd", learning_rate=1e15, clip=0.0, warmup_steps=0)
+
+
+def assert_saved_states_are_finite(workdir, problem):
+    for step in checkpoints.saved_steps(workdir, "linear"):
+        state = checkpoints.restore(workdir, "linear", step, problem[0].abstract_state({}))
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+
+
+@pytest.mark.parametrize("every", [1, 4, 12])
+def test_a_loss_that_is_not_finite_stops_in_one_line_and_is_never_saved(every, problem, fit, tmp_path, refused):
+    settings = dict(optimiser=DIVERGES, checkpoint_steps=every)
     message = refused(fit, problem(**settings), tmp_path)
     assert "linear: " in message and (" is nan at step " in message or " is inf at step " in message)
     assert "--config.linear.optimiser.learning_rate=" in message
+    assert message.endswith("with --config.linear.on_nonfinite=skip")
+    assert checkpoints.saved_steps(tmp_path, "linear") == ([1] if every == 1 else [])
+    assert_saved_states_are_finite(tmp_path, problem(**settings))
+
+
+def test_a_state_that_is_not_finite_is_not_saved_where_a_signal_stops_between_two_rows(problem, fit, tmp_path, refused):
+    settings = dict(optimiser=DIVERGES, checkpoint_steps=12, log_steps=12)
+    message = refused(fit, problem(**settings), tmp_path, at={6: terminate})
+    assert message.startswith("linear: ") and "params/w is " in message and " at step 6;" in message
+    assert checkpoints.saved_steps(tmp_path, "linear") == []
+
+
+def spoilt(every=False, **settings):
+    """Settings of a problem in which some batches, or all, have a loss that is NaN; they are skipped."""
+    images = np.random.default_rng(0).integers(0, 255, (31, 5, 4, 1), np.uint8)
+    images[:: 1 if every else 17, 0, 0] = 255
+    return dict(images=images, on_nonfinite="skip", **settings, stage=dict(spoilt=True))
+
+
+def without_spoilt(problem):
+    """(state, which steps were skipped) of a training in which the host takes no step whose loss is NaN."""
+    task, devices = problem(**spoilt() | dict(on_nonfinite="stop"))
+    steps, skipped = Steps(task, {}, devices), []
+    state = steps.start()
+    for step in range(STEPS):
+        before = jax.tree.map(np.array, state)
+        state, metrics = steps(state, step)
+        if np.isnan(metrics["loss"]):
+            skipped.append(step + 1)
+            state = steps.resume(before)
+    return jax.tree.map(np.asarray, state), skipped
+
+
+@pytest.mark.parametrize("variant", ["plain", "dispatched", "mapped", "best"])
+def test_skipped_batches_leave_the_state_as_it_was(variant, problem, fit, tmp_path, caplog, assert_identical):
+    settings = spoilt(**VARIANTS[variant])
+    expected, skipped = without_spoilt(problem)
+    assert 2 < len(skipped) < 10 and STEPS - len(skipped) == expected.step
+    state, _ = fit(problem(**settings | ({"flips": False} if variant == "mapped" else {})), tmp_path)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), state, expected)
+    rows = read_metrics(tmp_path)[1:]
+    size = settings.get("steps_per_dispatch", 1)
+    of_rows = [sum(step in skipped for step in range(row["step"] - size + 1, row["step"] + 1)) / size for row in rows]
+    assert [row["skipped"] for row in rows] == of_rows
+    assert all(("loss" in row) == (row["skipped"] < 1) for row in rows)
+    warned = [int(line.getMessage().split()[1]) for line in caplog.records if "were skipped" in line.getMessage()]
+    assert sum(warned) == len(skipped)
+
+
+def test_skipping_stops_and_goes_on_and_a_run_may_begin_to_skip(problem, fit, tmp_path, assert_identical, refused):
+    whole, parts, late = (tmp_path / name for name in ("whole", "parts", "late"))
+    state, _ = fit(problem(**spoilt()), whole)
+    for step in (3, 7):
+        with pytest.raises(Stopped):
+            fit(problem(**spoilt()), parts, at={step: terminate})
+    assert_identical(fit(problem(**spoilt()), parts)[0], state)
+    assert read_metrics(parts) == read_metrics(whole)
+    first = without_spoilt(problem)[1][0]
+    stopping = problem(**spoilt(checkpoint_steps=1) | dict(on_nonfinite="stop"))
+    assert f"loss is nan at step {first};" in refused(fit, stopping, late)
+    assert checkpoints.latest_step(late, "linear") == first - 1
+    close = fit(problem(**spoilt()), late)[0]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), close, state)
+
+
+def test_of_too_many_batches_in_a_row_the_next_is_not_skipped(problem, fit, tmp_path, refused, assert_identical):
+    settings = spoilt(every=True, checkpoint_steps=1, keep=20)
+    message = refused(fit, problem(**settings), tmp_path)
+    assert message.startswith("linear: loss is nan at step 11, after 10 batches in a row that were skipped; lower")
+    assert "on_nonfinite" not in message
+    assert checkpoints.saved_steps(tmp_path, "linear") == list(range(1, 11))
     like = problem(**settings)[0].abstract_state({})
-    for step in checkpoints.saved_steps(tmp_path, "linear"):
-        state = checkpoints.restore(tmp_path, "linear", step, like)
-        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+    first, last = (checkpoints.restore(tmp_path, "linear", step, like) for step in (1, 10))
+    assert_identical(first, last)
+    assert_saved_states_are_finite(tmp_path, problem(**settings))
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])

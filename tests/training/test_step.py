@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from experiment_jax.data.split import View
-from experiment_jax.training import batches
-from experiment_jax.training.step import Steps, train_step
+from experiment_jax.training import batches, nonfinite
+from experiment_jax.training.step import Steps, train_step, train_steps
 
 STEPS = 12
 STRATA = dict(strata=2)
@@ -37,6 +37,19 @@ def test_without_flips_nothing_is_drawn(flips, precomputed, problem):
     common = task.key, np.int32(0), table, {}
     program = str(jax.make_jaxpr(lambda rows: train_step(task, None, rows, np.int32(0), common))(np.zeros(8, np.int32)))
     assert ("random_bits" in program) == flips
+
+
+@pytest.mark.parametrize("dispatch", [1, 3])
+def test_only_a_stage_that_skips_looks_at_every_step_whether_it_is_finite(dispatch, problem):
+    def program(on_nonfinite):
+        task, _ = problem(on_nonfinite=on_nonfinite)
+        table = jax.device_put(batches.table(task.view, None, False, {}))
+        state = task.initial(task.key, {})
+        state = (state, nonfinite.Skipped(np.int32(0), np.int32(0))) if on_nonfinite == "skip" else state
+        common = task.key, np.int32(0), table, {}
+        return str(jax.make_jaxpr(lambda rows: train_steps(task, state, rows, common))(np.zeros((dispatch, 8), int)))
+
+    assert "is_finite" not in program("stop") and "is_finite" in program("skip")
 
 
 def test_a_batch_that_has_nothing_to_take_is_refused_by_name(problem, refused):
