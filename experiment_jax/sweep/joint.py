@@ -46,7 +46,7 @@ class JointSteps:
         upstream, self._upstream_axis = _shared(upstreams)
         self._upstream = devices.replicate(dict(upstream))  # once, not at every step
         self._roots = jnp.stack([task.key for task in tasks])
-        self.like = devices.placed(tasks[0].abstract_state(upstreams[0]))
+        self.like = tasks[0].abstract_state(upstreams[0])
 
     def start(self) -> PyTree:
         def initial(numbers: Mapping[str, jax.Array], root: jax.Array, upstream: Upstream) -> PyTree:
@@ -137,6 +137,7 @@ class JointCheckpoints:
 
     def __init__(self, kept: Sequence[Checkpoints], failed: Mapping[int, UserError]) -> None:
         self._kept, self._failed = kept, failed
+        self._found: list[PyTree] = []
 
     @property
     def chooses(self) -> bool:
@@ -145,21 +146,25 @@ class JointCheckpoints:
     def latest(self) -> int | None:
         """The latest step that every run has a checkpoint of; later ones, of runs that were saved first, go."""
         done = max(set.intersection(*(set(each.steps()) for each in self._kept)), default=None)
+        if done is not None and not self._found:
+            self._found = [each.restore(done) for each in self._kept]  # whole, or refused before any goes
         for each in self._kept:
             each.drop_after(-1 if done is None else done)
         return done
 
-    def restore(self, step: int, like: PyTree) -> list[PyTree]:
-        return [each.restore(step, like) for each in self._kept]
+    def restore(self, step: int) -> list[PyTree]:
+        """The states of what was the latest step when training began; given once."""
+        found, self._found = self._found, []
+        return found
 
     def save(self, step: int, states: Sequence[PyTree], metrics: Any) -> None:
         for member, each in enumerate(self._kept):
             if member not in self._failed:
                 each.save(step, states[member], metrics[member] if metrics else {})
 
-    def chosen(self, step: int, states: Sequence[PyTree], like: PyTree) -> list[tuple[PyTree, int] | UserError]:
+    def chosen(self, step: int, states: Sequence[PyTree]) -> list[tuple[PyTree, int] | UserError]:
         return [
-            self._failed[member] if member in self._failed else each.chosen(step, states[member], like)
+            self._failed[member] if member in self._failed else each.chosen(step, states[member])
             for member, each in enumerate(self._kept)
         ]
 

@@ -161,8 +161,10 @@ def _train_stage(
     steps = JointSteps(tasks, before, first.devices, lambda values: _rebuilt(first, numbers, values)[number], numbers)
     with ExitStack() as stack:
         kept = [
-            stack.enter_context(closing(Checkpoints(run.workdir, task.name, task.section.keep, task.section.best)))
-            for run in runs.values()
+            stack.enter_context(
+                closing(Checkpoints(run.workdir, run.origin(own, up), own.section.keep, own.section.best, steps.like))
+            )
+            for run, own, up in zip(runs.values(), tasks, before, strict=True)
         ]
         failed: dict[int, UserError] = {}
         checkpoints = JointCheckpoints(kept, failed)

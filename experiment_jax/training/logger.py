@@ -8,13 +8,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from experiment_jax.devices import processes
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.files import write_text
+from experiment_jax.files import Lines, write_text
+from experiment_jax.training.board import Board
 
 log = logging.getLogger(__name__)
 PyTree = Any
@@ -35,7 +35,7 @@ class Logger:
     def __init__(
         self, name: str, workdir: Path, total: int, done: int | None, validate: Validate, *, bar: bool = True
     ) -> None:
-        """Cuts the stage's rows past `done`.
+        """Cuts the stage's rows past `done`; raises Unwritable where the system refuses to write.
 
         Args:
             name: the stage's name.
@@ -55,8 +55,8 @@ class Logger:
             kept = -1 if done is None else done
             rows = [row for row in read_metrics(workdir) if row["stage"] != name or row["step"] <= kept]
             write_text(_path(workdir), "".join(json.dumps(row) + "\n" for row in rows))
-            self._file = _path(workdir).open("a")
-            self._board = SummaryWriter(str(self._workdir / "tensorboard" / name), purge_step=kept + 1)
+            self._file = Lines(_path(workdir))
+            self._board = Board(self._workdir / "tensorboard" / name, kept + 1)
 
     def advance(self, step: int) -> None:
         """Moves the progress bar."""
@@ -67,6 +67,7 @@ class Logger:
 
         Raises:
             UserError: a metric is not finite.
+            Unwritable: the system refuses to write.
         """
         row = {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
         self._check_finite(step, row)
@@ -78,7 +79,7 @@ class Logger:
             self._check_finite(step, row)
             for title, picture in drawn.items() if self._writes else ():
                 pictures.save(self._workdir / "pictures" / self.name / f"{step:07d}_{title}.png", picture)
-                self._board.add_image(title, picture, step, dataformats="HWC")
+                self._board.add_image(title, picture, step)
         if self._writes:
             self._write(step, row)
 
@@ -101,8 +102,7 @@ class Logger:
             )
 
     def _write(self, step: int, row: Mapping[str, float]) -> None:
-        self._file.write(json.dumps({"stage": self.name, "step": step, **row}) + "\n")
-        self._file.flush()
+        self._file.write(json.dumps({"stage": self.name, "step": step, **row}))
         for name, value in row.items():
             self._board.add_scalar(name, value, step)
         if "loss" in row:

@@ -12,7 +12,6 @@ from typing import Any
 from experiment_jax.config.durations import Schedule
 from experiment_jax.devices import processes
 from experiment_jax.runs.checkpoints import Checkpoints
-from experiment_jax.training.logger import Logger
 
 PyTree = Any
 
@@ -22,14 +21,14 @@ class Stopped(Exception):
 
 
 def run(
-    steps: Any, schedule: Schedule, logger: Logger, checkpoints: Checkpoints, profile: Callable[[int], None]
+    steps: Any, schedule: Schedule, logger: Any, checkpoints: Checkpoints, profile: Callable[[int], None]
 ) -> tuple[PyTree, int]:
     """Trains to the end of the schedule, from the latest checkpoint where there is one.
 
     Args:
         steps: the compiled steps, `training.step.Steps`.
         schedule: how many there are, and how often rows and checkpoints are written.
-        logger: of the stage.
+        logger: of the stage, `training.logger.Logger`.
         checkpoints: of the stage.
         profile: called before each dispatch with its first step.
 
@@ -43,7 +42,7 @@ def run(
     done = checkpoints.latest()
     step, stopped = done or 0, False
     with stop_signal() as stop:
-        state = steps.start() if done is None else steps.resume(checkpoints.restore(done, steps.like))
+        state = steps.start() if done is None else steps.resume(checkpoints.restore(done))
         if done is None:
             own = steps.local(state)
             logger.row(0, {}, own)
@@ -68,7 +67,7 @@ def run(
     if stopped:
         checkpoints.save(step, steps.local(state), {})
         raise Stopped(f"{logger.name} stopped at step {step} of {schedule.total}; the same command goes on from there")
-    return checkpoints.chosen(step, steps.local(state), steps.like)
+    return checkpoints.chosen(step, steps.local(state))
 
 
 @contextlib.contextmanager

@@ -79,7 +79,8 @@ def train_stage(run: "Preparation", task: Task, upstream: Upstream) -> tuple[PyT
     if not task.schedule.total:
         return steps.local(steps.start()), 0
     section, total = task.section, task.schedule.total
-    with closing(checkpoints.Checkpoints(run.workdir, task.name, section.keep, section.best)) as kept:
+    origin = run.origin(task, upstream)
+    with closing(checkpoints.Checkpoints(run.workdir, origin, section.keep, section.best, steps.like)) as kept:
         logger = Logger(task.name, run.workdir, total, kept.latest(), run.validation(task, upstream))
         with closing(logger), profiler(task.name, run.workdir, section) as profile:
             return loop.run(steps, task.schedule, logger, kept, profile)
@@ -132,9 +133,9 @@ class Preparation:
     def find(self, task: Task, upstream: Upstream) -> Any | None:
         """What a stage froze, where it need not be trained: taken, finished already, or finished in a sibling."""
         name, total = task.name, task.schedule.total
-        finished = checkpoints.load_finished(self.workdir, name, task.stage.Frozen)
+        finished = checkpoints.load_finished(self.workdir, name, task.stage.Frozen, self.origin(task, upstream))
         if name in self.taken:
-            return self._keep(name, self.taken[name]) if finished is None else self.taken[name][0]
+            return self._keep(task, self.taken[name], upstream) if finished is None else self.taken[name][0]
         if finished and finished[1]["trained_steps"] == total:
             log.info("%s is finished", name)
             return finished[0]
@@ -143,12 +144,16 @@ class Preparation:
             log.info("%s goes on; learning-rate schedules are stretched %s", name, stretch)
         elif self.siblings and (other := reuse.sibling(self.siblings, task, self.identity(task, upstream))):
             log.info("%s is the same as in %s: taken from there", name, other[1]["from_run"])
-            return self._keep(name, other)
+            return self._keep(task, other, upstream)
         return None
+
+    def origin(self, task: Task, upstream: Upstream) -> checkpoints.Origin:
+        """What its checkpoints and its finished stage are known by; see `directory.origin`."""
+        return directory.origin(self.config, task.name, checkpoints.digests(upstream))
 
     def identity(self, task: Task, upstream: Upstream) -> str:
         """What the stage will be; see `reuse.identity`."""
-        return reuse.identity(task, self.dataset, digests(upstream))
+        return reuse.identity(task, self.dataset, checkpoints.digests(upstream))
 
     def validation(self, task: Task, upstream: Upstream) -> Any:
         """state -> validation metrics and pictures; see `training.validation`."""
@@ -160,19 +165,18 @@ class Preparation:
         frozen = task.stage.finish(state, task.view, upstream)
         frozen = processes.of_first(jax.tree.map(np.asarray, frozen))
         record = dict(
-            stage=task.name,
             step=step,
             trained_steps=task.schedule.total,
             identity=self.identity(task, upstream),
-            upstream=digests(upstream),
             data=self.config.data.to_dict(),
             seed=self.config.seed,
         )
-        return self._keep(task.name, (frozen, record))
+        return self._keep(task, (frozen, record), upstream)
 
-    def _keep(self, name: str, finished: reuse.Finished) -> Any:
-        checkpoints.save_finished(self.workdir, name, *finished)
-        return finished[0]
+    def _keep(self, task: Task, finished: reuse.Finished, upstream: Upstream) -> Any:
+        frozen, record = finished
+        checkpoints.save_finished(self.workdir, task.name, frozen, {**record, **self.origin(task, upstream)})
+        return frozen
 
 
 def prepare(
@@ -200,11 +204,6 @@ def prepare(
             if checkpoints.finished_record(workdir, task.name) is None:
                 task.stage.check()
     return Preparation(config, workdir, dataset, shared, tasks, taken, changes, tuple(siblings))
-
-
-def digests(upstream: Upstream) -> dict[str, str]:
-    """The digests of frozen stages, by name."""
-    return {name: checkpoints.digest(frozen) for name, frozen in upstream.items()}
 
 
 def _check_data(task: Task, dataset: Dataset) -> None:
