@@ -64,6 +64,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text)
 
 
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 class Lines:
     """A text file that grows by lines, each written through to the system at once."""
 

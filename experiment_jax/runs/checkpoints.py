@@ -1,9 +1,7 @@
-"""Checkpoints: the states of a stage in training, and what a finished stage freezes.
+"""Checkpoints: the states of a stage in training, `DIR/checkpoints/<stage>/<step>`, written while training goes on.
 
-`DIR/checkpoints/<stage>/<step>` are states, written by Orbax while training goes on; `DIR/finished/<stage>` holds the
-frozen parameters and statistics that later stages and evaluation use, and a record of their origin. Every folder under
-its final name was complete when it got that name, even after a kill. What was damaged since is found when it is read
-(`runs.verified`): a state is stepped over, and a finished stage is refused.
+Orbax writes to a temporary name and renames at the end, so every folder under its final name was complete then, even
+after a kill. What was damaged since is found when it is read (`runs.verified`): it is named and stepped over.
 """
 
 import dataclasses
@@ -11,7 +9,6 @@ import json
 import logging
 import math
 import shlex
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,14 +20,14 @@ from orbax.checkpoint import checkpoint_managers
 
 from experiment_jax.devices import processes
 from experiment_jax.errors import UserError
-from experiment_jax.files import check_room, writing
+from experiment_jax.files import check_room, remove, writing
 from experiment_jax.runs import verified
 from experiment_jax.runs.verified import Damaged, digest
 
 log = logging.getLogger(__name__)
 PyTree = Any
 Origin = Mapping[str, Any]  # see `directory.origin`
-STATE, FROZEN = "state", "frozen"  # what arrays are called in their folders
+STATE = "state"  # what the arrays are called in a folder
 BEFORE_DIGESTS = "default"  # what states were called that have no record
 
 
@@ -120,7 +117,7 @@ class Checkpoints:
             return
         place = self._workdir / "damaged" / self._path.name / str(step)
         with writing(place):
-            _remove(place)
+            remove(place)
             place.parent.mkdir(parents=True, exist_ok=True)
             (self._path / str(step)).rename(place)
 
@@ -184,8 +181,9 @@ class Checkpoints:
 
     def drop_after(self, step: int) -> None:
         """Deletes the states after `step`."""
-        for later in [each for each in self.steps() if each > step]:
-            self._manager.delete(later)
+        with writing(self._path):
+            for later in [each for each in self.steps() if each > step]:
+                self._manager.delete(later)
 
     def latest(self) -> int | None:
         """The step of the latest state; None: nothing is saved."""
@@ -284,96 +282,5 @@ def _is_state(path: Path, step: int) -> bool:
         return False
 
 
-def save_finished(workdir: Path, stage: str, frozen: Any, record: dict[str, Any]) -> None:
-    """Writes a finished stage, at once or not at all; replaces an earlier one.
-
-    Args:
-        workdir: the run's directory.
-        stage: the stage's name.
-        frozen: the stage's `Frozen`.
-        record: where it comes from; its digests are added.
-
-    Raises:
-        Unwritable: the system refuses it; the earlier one stays.
-    """
-    path = (Path(workdir) / "finished" / stage).absolute()
-    new, old = path.with_name(f"{stage}.new"), path.with_name(f"{stage}.old")
-    tree = jax.tree.map(np.asarray, verified.fields(frozen))
-    with writing(path):
-        check_room(path, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-            checkpointer.save(new, args=verified.contents(FROZEN, tree, record), force=True)
-        if processes.is_first():
-            verified.seal(new)
-    processes.agree(lambda: _exchange(path, new, old) if processes.is_first() else None)
-
-
-def _exchange(path: Path, new: Path, old: Path) -> None:
-    """Puts a folder in the place of another. A kill between the two renames leaves `old`, which is then read."""
-    with writing(path):
-        if path.exists():
-            _remove(old)
-            path.rename(old)
-        new.rename(path)
-        _remove(old)
-
-
-def load_finished(
-    workdir: Path, stage: str, kind: type, expected: Origin | None = None
-) -> tuple[Any, dict[str, Any]] | None:
-    """What a stage froze, as its `Frozen`, `kind` (arrays on the host), and its record; None: it is not finished.
-
-    Args:
-        workdir: the run's directory.
-        stage: the stage's name.
-        kind: the stage's `Frozen`.
-        expected: see `directory.origin`; None: not looked at.
-
-    Raises:
-        UserError: it is damaged, or of another run.
-    """
-    record = finished_record(workdir, stage, expected)
-    if record is None:
-        return None
-    path = _finished_path(workdir, stage)
-    try:
-        return kind(**verified.read(path, FROZEN, record, None)), record
-    except Damaged as error:
-        raise _damaged_stage(path, error) from error
-
-
-def finished_record(workdir: Path, stage: str, expected: Origin | None = None) -> dict[str, Any] | None:
-    """The record of a finished stage alone; None where the stage is not finished. Otherwise as `load_finished`."""
-    path = _finished_path(workdir, stage)
-    if not path.exists():
-        return None
-    try:
-        return verified.read_record(path, {**(expected or {}), "stage": stage})
-    except Damaged as error:
-        raise _damaged_stage(path, error) from error
-
-
-def _damaged_stage(path: Path, error: Damaged) -> UserError:
-    return UserError(
-        f"{path}: is damaged ({error}); type rm -r {shlex.quote(str(path))} and train again: "
-        f"the stage goes on from its checkpoints, where there are some"
-    )
-
-
 def _states_path(workdir: Path, stage: str) -> Path:
     return (Path(workdir) / "checkpoints" / stage).absolute()
-
-
-def _finished_path(workdir: Path, stage: str) -> Path:
-    """Where the stage lies: under a name beside its own where a kill came between the renames of `save_finished`."""
-    path = (Path(workdir) / "finished" / stage).absolute()
-    old = path.with_name(f"{stage}.old")
-    return old if old.exists() and not path.exists() else path
-
-
-def _remove(path: Path) -> None:
-    """Whatever is there, if anything."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

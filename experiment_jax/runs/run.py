@@ -19,6 +19,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import Model, Samples, Upstream, stream
 from experiment_jax.runs import checkpoints, directory
+from experiment_jax.runs.finished import load_finished
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +213,7 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
             frozen, reached = _from_checkpoint(workdir, config, task, model.params, step), step
         else:
             origin = directory.origin(config, task.name, checkpoints.digests(model.params))
-            found = checkpoints.load_finished(workdir, task.name, task.stage.Frozen, origin)
+            found = load_finished(workdir, task.name, task.stage.Frozen, origin)
             if found is None:
                 raise UserError(
                     f"--workdir {workdir}: the stage {task.name} is not finished; finish it with train.py, or name a "

@@ -19,7 +19,6 @@ import orbax.checkpoint as ocp
 
 from experiment_jax.data.lazy_images import CHUNK, Images, slices
 from experiment_jax.errors import UserError
-from experiment_jax.files import sha256, write_text
 
 PyTree = Any
 Record = dict[str, Any]
@@ -68,7 +67,12 @@ def seal(folder: Path) -> None:
     """Notes the digests of the files that arrays are read from; the last thing that is written in a folder."""
     # What lies in ocdbt.process_N was copied from there, and is not read.
     found = [path for pattern in ("*/_METADATA", "*/manifest.ocdbt", "*/d/*") for path in sorted(folder.glob(pattern))]
-    write_text(folder / FILES, json.dumps({str(path.relative_to(folder)): sha256(path) for path in found}, indent=2))
+    (folder / FILES).write_text(json.dumps({str(path.relative_to(folder)): _sha256(path) for path in found}, indent=2))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_files(folder: Path) -> None:
@@ -77,7 +81,7 @@ def _check_files(folder: Path) -> None:
         return
     try:
         digests = json.loads((folder / FILES).read_text())
-        changed = [name for name, value in digests.items() if sha256(folder / name) != value]
+        changed = [name for name, value in digests.items() if _sha256(folder / name) != value]
     except PermissionError as error:
         raise _unreadable(folder, error) from error
     except (OSError, ValueError, AttributeError) as error:

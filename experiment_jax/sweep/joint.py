@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiment_jax.devices.mesh import Devices
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.method.build import Task
 from experiment_jax.method.stage import Metrics, PyTree, Upstream
 from experiment_jax.runs import reuse
@@ -122,6 +122,8 @@ class JointLogger:
                 continue
             try:
                 logger.row(step, metrics[member] if metrics else {}, states[member] if states else None)
+            except Unwritable:
+                raise
             except UserError as error:
                 self._failed[member] = error
         if len(self._failed) == len(self._loggers):

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config import durations
 from experiment_jax.config.types import flat
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import PyTree, Upstream
 from experiment_jax.runs import directory
@@ -109,8 +109,13 @@ def train(runs: Mapping[str, Preparation], keys: Sequence[str]) -> dict[str, Use
     Raises:
         Stopped: SIGINT or SIGTERM arrived; the states are saved.
     """
-    for run in runs.values():
-        run.begin()
+    with ExitStack() as held:
+        for run in runs.values():
+            held.enter_context(run.begun())
+        return _train_stages(runs, keys)
+
+
+def _train_stages(runs: Mapping[str, Preparation], keys: Sequence[str]) -> dict[str, UserError]:
     upstreams: dict[str, dict[str, Any]] = {name: {} for name in runs}
     failed: dict[str, UserError] = {}
     for number, task in enumerate(next(iter(runs.values())).tasks):
@@ -141,6 +146,8 @@ def _finish(
         return dict.fromkeys(names, outcome)
     try:
         upstreams[names[0]][task.name] = first.finish(task, *outcome, upstreams[names[0]])
+    except Unwritable:
+        raise
     except UserError as error:
         return dict.fromkeys(names, error)
     for name in names[1:]:
@@ -184,5 +191,7 @@ def _train_stage(
 def _train_one(run: Preparation, task: Task, upstream: Upstream) -> Outcome:
     try:
         return train_stage(run, task, upstream)
+    except Unwritable:
+        raise
     except UserError as error:
         return error

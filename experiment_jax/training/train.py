@@ -2,14 +2,15 @@
 
 In order: `prepare` checks everything that can be refused, before anything is written. It checks that the config fits
 the run directory, that the data can be read, every stage built, every batch divided among the devices, that stages of
-other runs fit, and that files which stages need exist. Then config.json is written. Then the stages are trained one
-after another: a finished stage is loaded, one that was begun goes on from its latest checkpoint, a new one starts.
-After its last step a stage makes one pass over its view and is frozen.
+other runs fit, and that files which stages need exist. Then the directory is locked and config.json is written. Then
+the stages are trained one after another: a finished stage is loaded, one that was begun goes on from its latest
+checkpoint, a new one starts. After its last step a stage makes one pass over its view and is frozen.
 """
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from experiment_jax.devices.mesh import Devices
 from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import PyTree, Upstream
-from experiment_jax.runs import checkpoints, directory, reuse
+from experiment_jax.runs import checkpoints, directory, lock, reuse
+from experiment_jax.runs.finished import finished_record, load_finished, save_finished
 from experiment_jax.training import loop
 from experiment_jax.training.logger import Logger
 from experiment_jax.training.profile import profiler
@@ -57,17 +59,19 @@ def train(
     Raises:
         UserError: something in the config, the data or the directory does not fit, and nothing was written; or a metric
             is not finite while a stage trains, and what was written stays.
+        Busy: another process trains in the directory.
+        Unwritable: the disk is full or may only be read; what was there stays.
         Stopped: SIGINT or SIGTERM arrived; the state is saved.
     """
     run = processes.agree(lambda: prepare(config, workdir, devices, dataset, siblings))
-    run.begin()
-    upstream: dict[str, Any] = {}
-    for task in run.tasks:
-        frozen = run.find(task, upstream)
-        if frozen is None:
-            frozen = run.finish(task, *train_stage(run, task, upstream), upstream)
-        upstream[task.name] = frozen
-    return upstream
+    with run.begun():
+        upstream: dict[str, Any] = {}
+        for task in run.tasks:
+            frozen = run.find(task, upstream)
+            if frozen is None:
+                frozen = run.finish(task, *train_stage(run, task, upstream), upstream)
+            upstream[task.name] = frozen
+        return upstream
 
 
 def train_stage(run: "Preparation", task: Task, upstream: Upstream) -> tuple[PyTree, int]:
@@ -110,18 +114,25 @@ class Preparation:
     changes: Sequence[str]
     siblings: Sequence[Path]
 
-    def begin(self) -> None:
-        """Writes config.json, the first thing in the run's directory.
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Holds the lock of the run's directory, and writes config.json, the first thing in it.
 
         Raises:
+            Busy: another process holds the lock.
             UserError: of several processes not all see what the first has written.
         """
-        if processes.is_first():
-            directory.write_config(self.workdir, self.config)
-        processes.agree(lambda: None)  # now it is written
-        processes.agree(self._check_seen)
-        for change in self.changes:
-            log.info("continuing with %s", change)
+        with contextlib.ExitStack() as held:
+            processes.agree(lambda: self._claim(held) if processes.is_first() else None)
+            processes.agree(self._check_seen)
+            for change in self.changes:
+                log.info("continuing with %s", change)
+            yield
+
+    def _claim(self, held: contextlib.ExitStack) -> None:
+        held.enter_context(lock.hold(self.workdir))
+        directory.check(self.workdir, self.config)  # again: another process may have begun a run there since
+        directory.write_config(self.workdir, self.config)
 
     def _check_seen(self) -> None:
         if not (self.workdir / "config.json").is_file():
@@ -133,7 +144,7 @@ class Preparation:
     def find(self, task: Task, upstream: Upstream) -> Any | None:
         """What a stage froze, where it need not be trained: taken, finished already, or finished in a sibling."""
         name, total = task.name, task.schedule.total
-        finished = checkpoints.load_finished(self.workdir, name, task.stage.Frozen, self.origin(task, upstream))
+        finished = load_finished(self.workdir, name, task.stage.Frozen, self.origin(task, upstream))
         if name in self.taken:
             return self._keep(task, self.taken[name], upstream) if finished is None else self.taken[name][0]
         if finished and finished[1]["trained_steps"] == total:
@@ -175,7 +186,7 @@ class Preparation:
 
     def _keep(self, task: Task, finished: reuse.Finished, upstream: Upstream) -> Any:
         frozen, record = finished
-        checkpoints.save_finished(self.workdir, task.name, frozen, {**record, **self.origin(task, upstream)})
+        save_finished(self.workdir, task.name, frozen, {**record, **self.origin(task, upstream)})
         return frozen
 
 
@@ -201,7 +212,7 @@ def prepare(
     for task in tasks:
         if task.name not in taken:
             _check_data(task, dataset)
-            if checkpoints.finished_record(workdir, task.name) is None:
+            if finished_record(workdir, task.name) is None:
                 task.stage.check()
     return Preparation(config, workdir, dataset, shared, tasks, taken, changes, tuple(siblings))
 

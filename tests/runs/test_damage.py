@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from experiment_jax import load_run, train
-from experiment_jax.runs import checkpoints, directory
+from experiment_jax.runs import directory
+from experiment_jax.runs.finished import finished_record, load_finished, save_finished
 
 DAMAGES = runpy.run_path(str(Path(__file__).parents[1] / "damages.py"))["ALL"]
 
@@ -21,10 +22,10 @@ def run(finished, tmp_path):
 def other(finished, tmp_path_factory):
     """The stage `matching` of a run with another seed, as that run would have saved it."""
     copy = Path(shutil.copytree(finished[1], tmp_path_factory.mktemp("other") / "run"))
-    frozen, record = checkpoints.load_finished(copy, "matching", dict)
+    frozen, record = load_finished(copy, "matching", dict)
     frozen["mean"] = frozen.get("mean", 0) + 1
     record["settings"] = {**record["settings"], "seed": 1}
-    checkpoints.save_finished(copy, "matching", frozen, {**record, "seed": 1})
+    save_finished(copy, "matching", frozen, {**record, "seed": 1})
     return copy / "finished" / "matching"
 
 
@@ -39,11 +40,11 @@ def test_a_damaged_stage_is_named_with_what_to_type(damage, run, other, tree, re
 
 
 def test_what_is_typed_brings_the_stage_back(run, finished, one):
-    record = checkpoints.finished_record(run, "matching")
+    record = finished_record(run, "matching")
     DAMAGES[2](run / "finished" / "matching", "frozen", None)
     shutil.rmtree(run / "finished" / "matching")
     train(finished[0], run, one)
-    assert checkpoints.finished_record(run, "matching") == record
+    assert finished_record(run, "matching") == record
 
 
 def test_training_and_runs_that_take_the_stage_refuse_it_too(run, tiny, one, tmp_path, refused):
@@ -57,9 +58,9 @@ def test_training_and_runs_that_take_the_stage_refuse_it_too(run, tiny, one, tmp
 def test_a_stage_from_before_records_had_digests_is_opened(run, finished):
     # What was known of a stage then: its arrays' digest, not where it belongs.
     for name in ("representation", "matching"):
-        frozen, record = checkpoints.load_finished(run, name, dict)
+        frozen, record = load_finished(run, name, dict)
         del record["settings"], record["proof"]
-        checkpoints.save_finished(run, name, frozen, record)
+        save_finished(run, name, frozen, record)
     assert load_run(run).step == load_run(finished[1]).step
 
 
@@ -67,8 +68,8 @@ def test_a_kill_between_the_renames_of_a_replacement_loses_nothing(run):
     folder = run / "finished" / "matching"
     folder.rename(folder.with_name("matching.old"))
     assert load_run(run).step == 4
-    frozen, record = checkpoints.load_finished(run, "matching", dict)
-    checkpoints.save_finished(run, "matching", frozen, record)
+    frozen, record = load_finished(run, "matching", dict)
+    save_finished(run, "matching", frozen, record)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["matching", "representation"]
 
 

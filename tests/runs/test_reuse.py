@@ -10,7 +10,8 @@ import pytest
 from experiment_jax import load_config, load_run, train
 from experiment_jax.data.load import load
 from experiment_jax.method.build import build
-from experiment_jax.runs import checkpoints, reuse
+from experiment_jax.runs import reuse
+from experiment_jax.runs.finished import finished_record, load_finished, save_finished
 from experiment_jax.training.train import prepare
 from lsdm_jax.representation import Representation
 
@@ -90,7 +91,7 @@ def source(finished, tmp_path):
 def test_a_taken_stage_is_used_as_it_is_and_outlives_its_source(source, finished, tiny, one, tmp_path):
     workdir, config = tmp_path / "run", tiny(representation__from_run=str(source), stages=("representation",))
     frozen = train(config, workdir, one)
-    here, there = (checkpoints.finished_record(each, "representation") for each in (workdir, source))
+    here, there = (finished_record(each, "representation") for each in (workdir, source))
     assert here["digest"] == there["digest"] and here["from_run"] == str(source)
     assert not (workdir / "checkpoints" / "representation").exists()
     shutil.rmtree(source)
@@ -103,8 +104,8 @@ def test_a_source_that_changed_is_refused(source, tiny, one, tmp_path, tree, ref
     config = tiny(representation__from_run=str(source), stages=("representation",))
     train(config, tmp_path / "run", one)
     before = tree(tmp_path / "run")
-    frozen, record = checkpoints.load_finished(source, "representation", Representation.Frozen)
-    checkpoints.save_finished(source, "representation", frozen.replace(mean=frozen.mean + 1), record)
+    frozen, record = load_finished(source, "representation", Representation.Frozen)
+    save_finished(source, "representation", frozen.replace(mean=frozen.mean + 1), record)
     assert "is not the stage that this run began with" in refused(train, config, tmp_path / "run", one)
     assert tree(tmp_path / "run") == before
 

@@ -9,7 +9,7 @@ import pytest
 
 from experiment_jax import Stopped, load_config, train
 from experiment_jax.files import write_text
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs.finished import finished_record
 from experiment_jax.sweep import members
 from experiment_jax.sweep.train import train_members, train_together
 from experiment_jax.training import loop
@@ -32,8 +32,7 @@ def define(spec, workdir, seeds=None, with_members=True, **overrides):
 def digests(workdir):
     """{stage: digest of what it froze} of one run."""
     return {
-        path.name: checkpoints.finished_record(workdir, path.name)["digest"]
-        for path in sorted((workdir / "finished").iterdir())
+        path.name: finished_record(workdir, path.name)["digest"] for path in sorted((workdir / "finished").iterdir())
     }
 
 
