@@ -20,11 +20,12 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error
     except ValueError as error:
-        # TensorStore, which writes the arrays of checkpoints, gives the number of the system's error as text.
+        # TensorStore, which writes the arrays of checkpoints, gives the number of the system's error as text; a write
+        # that fails because one before it has failed has no number.
         number = re.search(r"os_error_code='(\d+)'", str(error))
-        if number is None:
+        if number is None and "Error writing" not in str(error):
             raise
-        raise _unwritable(path, os.strerror(int(number[1]))) from error
+        raise _unwritable(path, os.strerror(int(number[1])) if number else "an earlier write failed") from error
 
 
 def _unwritable(path: Path, reason: str) -> Unwritable:

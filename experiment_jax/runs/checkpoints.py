@@ -77,7 +77,10 @@ class Checkpoints:
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=_Kept(keep, self._best),
                     cleanup_tmp_directories=True,
-                    async_options=ocp.options.AsyncOptions(post_finalization_callback=self._seal),
+                    async_options=ocp.options.AsyncOptions(
+                        post_finalization_callback=self._seal,
+                        create_directories_asynchronously=False,  # or its threads wait long for one that is refused
+                    ),
                 ),
             )
 

@@ -1,8 +1,10 @@
 """What one stage of a run leaves to look at while it trains: rows of metrics, pictures, a progress bar."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +57,10 @@ class Logger:
             kept = -1 if done is None else done
             rows = [row for row in read_metrics(workdir) if row["stage"] != name or row["step"] <= kept]
             write_text(_path(workdir), "".join(json.dumps(row) + "\n" for row in rows))
-            self._file = Lines(_path(workdir))
-            self._board = Board(self._workdir / "tensorboard" / name, kept + 1)
+            with contextlib.ExitStack() as opened:
+                self._file = opened.enter_context(closing(Lines(_path(workdir))))
+                self._board = Board(self._workdir / "tensorboard" / name, kept + 1)
+                opened.pop_all()  # both are there
 
     def advance(self, step: int) -> None:
         """Moves the progress bar."""
