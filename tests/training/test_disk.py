@@ -45,6 +45,8 @@ def test_training_ends_in_one_line_at_any_write_and_goes_on_to_the_same_end(
         workdir, reason = tmp_path / str(number), (errno.ENOSPC, errno.EROFS)[number % 2]
         with Disk(workdir, disk.writes.index(kind), reason).mounted(monkeypatch):
             assert ": cannot be written (" in refused(fit, problem(), workdir, drawn), kind
+        if number % 3:  # one of three goes on, which takes longest
+            continue
         # As another process finds it: threads of the write that failed may still be at work in this one.
         rest = shutil.ignore_patterns("*orbax-checkpoint-tmp*")
         found = shutil.copytree(workdir, tmp_path / f"{number}-again", ignore=rest) if workdir.exists() else workdir
