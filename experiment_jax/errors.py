@@ -1,4 +1,4 @@
-"""The error for what a person typed or gave as data."""
+"""The errors for what a person typed or gave as data."""
 
 
 class UserError(Exception):
@@ -7,3 +7,11 @@ class UserError(Exception):
     Its message is one line: what is wrong, then what to type instead. The entry scripts print that line and leave with
     exit status 2; in a notebook it is an ordinary exception.
     """
+
+
+class Unwritable(UserError):
+    """The system refuses to write a file: the disk is full, or the folder may only be read."""
+
+
+class Busy(UserError):
+    """Another process writes into the same folder."""

@@ -4,6 +4,7 @@ Judges that are trained and compiled programs are cached in a temporary folder, 
 user's cache, and a program that several tests or processes need is compiled once.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -139,6 +140,22 @@ def evaluated(finished, tmp_path_factory):
 
     run = load_run(shutil.copytree(finished[1], tmp_path_factory.mktemp("evaluated") / "run"))
     return run, evaluate(run, num_samples=90)
+
+
+@pytest.fixture(scope="session")
+def reseeded():
+    """`reseeded(workdir, seed)` makes a run one of another seed, with the same parameters."""
+    from experiment_jax.runs.finished import load_finished, save_finished
+
+    def change(workdir, seed):
+        path = workdir / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "seed": seed}))
+        for name in [folder.name for folder in (workdir / "finished").iterdir()]:
+            frozen, record = load_finished(workdir, name, dict)
+            settings = {**record["settings"], "seed": seed}
+            save_finished(workdir, name, frozen, {**record, "seed": seed, "settings": settings})
+
+    return change
 
 
 @pytest.fixture

@@ -38,7 +38,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     128 + the number of the signal that ended it."""
     # force: importing some libraries has already given the root logger a handler of its own.
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
-    logging.getLogger("absl").setLevel(logging.ERROR)  # data set readers warn about optional packages
+    # Data set readers warn about optional packages; what goes wrong in writing checkpoints is raised as well as logged.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     logging.getLogger("experiment_jax").setLevel(logging.INFO)
     cache.keep_compiled_programs()
     cpu.convolve_on_all_cores()

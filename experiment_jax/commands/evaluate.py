@@ -15,7 +15,7 @@ from experiment_jax.commands.modes import COMPARE, ENLARGE, IMAGES, KEEP_JUDGE, 
 from experiment_jax.comparison.compare import compare
 from experiment_jax.config.load import load as load_config
 from experiment_jax.devices import failures
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.evaluation.enlarge import enlarge
 from experiment_jax.evaluation.evaluate import evaluate, evaluate_images, keep_reference
 from experiment_jax.evaluation.files import read_images, save_samples
@@ -110,7 +110,11 @@ def _evaluate(flags: argparse.Namespace) -> dict:
         figures = (*figures, f"{method}.bound:figure")
     metrics = evaluate(run, figures=figures, **_options(flags))
     if flags.save_samples:
-        save_samples(run, flags.save_samples, flags.protocol)
+        try:
+            save_samples(run, flags.save_samples, flags.protocol)
+        except Unwritable:
+            print(json.dumps(metrics))
+            raise
     print(summary(run, metrics), file=sys.stderr)
     return metrics
 
@@ -135,7 +139,8 @@ def _judge_images(flags: argparse.Namespace) -> dict:
 def _compare(flags: argparse.Namespace) -> dict:
     config = load_config(flags.config) if flags.config else None
     result = compare(flags.compare, flags.out or "compare", config=config, **_options(flags))
-    print(f"the page: {result['page']}", file=sys.stderr)
+    if "page" in result:
+        print(f"the page: {result['page']}", file=sys.stderr)
     return result
 
 

@@ -20,7 +20,7 @@ from experiment_jax.comparison.compare_page import Comparison
 from experiment_jax.comparison.contenders import Contender
 from experiment_jax.comparison.table import Row, best_of, numbers
 from experiment_jax.data import load
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.evaluation import evaluate as evaluation
 from experiment_jax.evaluation.files import read_images
 from experiment_jax.evaluation.plan import Plan
@@ -50,8 +50,8 @@ def compare(
             those of the configs, which must be the same.
 
     Returns:
-        `page`, `protocol`, `judge`, `best` (the names of the best and of those that tie with it, by metric) and `runs`
-        (the metrics of each, by name).
+        `page` (where it could be written), `protocol`, `judge`, `best` (the names of the best and of those that tie
+        with it, by metric) and `runs` (the metrics of each, by name).
 
     Raises:
         UserError: nothing to compare at a path, two that do not compare, fewer samples than the protocol asks for, no
@@ -72,10 +72,14 @@ def compare(
     best = {key: names for key, names in best_of(rows).items() if key not in OWN}
     asked = plan.protocol_of(terms)
     comparison = Comparison(found, rows, metrics, best, asked)
-    _write(out, compare_page.files(comparison))
-    page = str(out / "compare.html")
+    page = {"page": str(out / "compare.html")}
+    try:
+        _write(out, compare_page.files(comparison))
+    except Unwritable as error:
+        log.warning("the page is not kept: %s", error)
+        page = {}
     judge = metrics[found[0].name]["judge"]
-    return {"page": page, "protocol": asked, "judge": judge, "best": best, "runs": metrics}
+    return {**page, "protocol": asked, "judge": judge, "best": best, "runs": metrics}
 
 
 def check_directory(out: Path) -> None:

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 
 from experiment_jax.data.split import Split
 from experiment_jax.errors import UserError
-from experiment_jax.runs import checkpoints, directory
+from experiment_jax.runs import directory
+from experiment_jax.runs.finished import finished_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _contender(name: str, path: Path) -> Contender:
             raise UserError(f"--compare {path}: is no run but holds runs; name those, as in --compare {path}/*/")
         return Contender(name, path, None)
     config = directory.read_config(path)
-    if checkpoints.finished_record(path, config.stages[-1]) is None:
+    if finished_record(path, config.stages[-1]) is None:
         raise UserError(f"--compare {path}: is not trained to the end; finish it with train.py, or leave it out")
     return Contender(name, path, config)
 

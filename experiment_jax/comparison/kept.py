@@ -12,11 +12,11 @@ from ml_collections import ConfigDict
 
 from experiment_jax.comparison import sample_row
 from experiment_jax.drawing import pictures
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.extractors import judges
 from experiment_jax.extractors.judge import digests
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs.finished import finished_record
 from experiment_jax.runs.run import load_run
 from experiment_jax.training.train import train
 
@@ -29,7 +29,7 @@ def finished_step(workdir: Path, config: ConfigDict) -> int:
     Raises:
         UserError: the run is not trained to the end.
     """
-    record = checkpoints.finished_record(workdir, config.stages[-1])
+    record = finished_record(workdir, config.stages[-1])
     if record is None:
         raise UserError("not trained to the end yet")
     return record["step"]
@@ -57,7 +57,12 @@ def measured(
         log.info("evaluating %s", workdir)
         run = load_run(workdir)
         metrics = metrics if sound else evaluate(run, **dataclasses.asdict(plan))
-        pictures.save(row, sample_row.of_run(run))
+        picture = sample_row.of_run(run)
+        try:
+            pictures.save(row, picture)
+        except Unwritable as error:
+            log.warning("%s", error)
+        return metrics, picture
     return metrics, pictures.read(row)
 
 

@@ -73,10 +73,6 @@ class Devices:
 
         return jax.tree.map(own, tree)
 
-    def placed(self, abstract: PyTree) -> PyTree:
-        """An abstract state that says where it lies, for a checkpoint to be restored there."""
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.everywhere), abstract)
-
     def check_divides(self, batch_size: int, setting: str, strata: int = 1) -> None:
         """Raises UserError unless the devices share a batch evenly; what it advises `strata` classes share too."""
         if batch_size % self.mesh.size:

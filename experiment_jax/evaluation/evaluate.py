@@ -1,6 +1,5 @@
 """Evaluation of a run: metrics.json, samples.png and the pictures of its figures under `DIR/eval/<step>/`."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,17 +8,16 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.data.split import UNPAIRED, Split
-from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import classification_score, latents, super_resolution
 from experiment_jax.evaluation import protocol as protocols
+from experiment_jax.evaluation.output import keeping
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.real_images import real_images, train_and_test
 from experiment_jax.evaluation.reference import Reference, space_of
 from experiment_jax.evaluation.shown import picture
 from experiment_jax.extractors import judges, public, references, similarity
 from experiment_jax.extractors.extractor import Distance
-from experiment_jax.files import write_text
 from experiment_jax.method.build import resolve
 from experiment_jax.method.stage import Samples
 from experiment_jax.metrics import frechet, noise
@@ -31,6 +29,8 @@ Figure = Callable[[Run, Reference], tuple[Mapping[str, Any], Mapping[str, np.nda
 
 def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[str, Any]:
     """Measures a run, writes metrics.json and samples.png, returns the metrics, flat; what does not apply is absent.
+
+    Where the run's folder cannot be written, a line says so and the metrics are returned all the same.
 
     Args:
         run: from `load_run`; one that does not sample yet has its reconstructions measured.
@@ -63,11 +63,12 @@ def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[s
         drawn = picture(run, reference.real.test.images, samples, chosen.labels)
     else:
         drawn = super_resolution.picture(run, chosen, condition, plan.seed)
-    _write(run, results, {"samples": drawn})
-    for draw in drawing:
-        found, drawn = draw(run, reference)
-        results |= found
-        _write(run, results, drawn)
+    with keeping(run) as write:
+        write(results, {"samples": drawn})
+        for draw in drawing:
+            found, drawn = draw(run, reference)
+            results |= found
+            write(results, drawn)
     return results
 
 
@@ -231,10 +232,3 @@ def keep_reference(config: ConfigDict, path: str, **options: Any) -> dict[str, A
         network = judges.find(plan.judge or config.judge, config.data, train).extractor
     training, test = train_and_test(config, split)
     return references.write(network, training if split == "train" else test, split, config.data.name, path)
-
-
-def _write(run: Run, results: Mapping[str, Any], drawn: Mapping[str, np.ndarray]) -> None:
-    folder = run.workdir / "eval" / str(run.step)
-    for name, image in drawn.items():
-        pictures.save(folder / f"{name}.png", image)
-    write_text(folder / "metrics.json", json.dumps(results, indent=2) + "\n")

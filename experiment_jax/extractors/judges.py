@@ -6,6 +6,7 @@ shipped ones, then in the user's cache folder; only where neither has one it is 
 on its features.
 """
 
+import functools
 import logging
 import shutil
 import tempfile
@@ -19,10 +20,10 @@ from ml_collections import ConfigDict
 from experiment_jax.config import load as configs
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.devices import cache
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.extractors import judge as judge_files
 from experiment_jax.extractors.judge import Judge
-from experiment_jax.files import shipped
+from experiment_jax.files import shipped, writing
 from experiment_jax.runs.run import Run, load_run
 
 log = logging.getLogger(__name__)
@@ -162,15 +163,39 @@ def _trained(name: str, config: ConfigDict, content: dict[str, Any], train: Trai
     if judge_files.is_judge(place):
         return place
     log.info("no judge of %s is shipped: training one, once", content["title"])
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{own}.", dir=place.parent))
+    try:
+        _train_into(place, name, config, train)
+    except Unwritable as error:
+        log.warning("the judge is for this process alone: %s", error)
+        place = Path(_own_folder().name) / own
+        if not judge_files.is_judge(place):
+            _train_into(place, name, config, train)
+        return place
+    log.info("the judge is in %s; who is to compare with your numbers needs that folder, for --judge PATH", place)
+    return place
+
+
+def _train_into(place: Path, name: str, config: ConfigDict, train: Train) -> None:
+    """Trains a judge beside its place and renames it. Of several processes the first counts."""
+    with writing(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
         train(config, temporary / "run", jax.devices()[:1])  # the same judge, however many devices there are
         trained = load_run(temporary / "run")
         judge_files.write(config, trained.model.params[config.stages[-1]], name, temporary / "judge")
-        if not place.is_dir():  # another process may have been faster
-            (temporary / "judge").rename(place)
+        with writing(place):
+            try:
+                (temporary / "judge").rename(place)
+            except OSError:
+                if not judge_files.is_judge(place):  # else another process was faster
+                    raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    log.info("the judge is in %s; who is to compare with your numbers needs that folder, for --judge PATH", place)
-    return place
+
+
+@functools.cache
+def _own_folder() -> tempfile.TemporaryDirectory:
+    """A folder that is deleted when the process ends; for judges where the user's cache cannot be written."""
+    with writing(Path(tempfile.gettempprefix())):
+        return tempfile.TemporaryDirectory(prefix="judges-")

@@ -1,5 +1,6 @@
 """Real images in the features of one network, and the distances of samples and reconstructions to them."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiment_jax.devices import cache
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.files import replacing
 from experiment_jax.metrics import frechet, kid, neighbours
@@ -118,11 +119,14 @@ class Space:
             return self.extractor.features(images)
         content = digest({"images": images, "resize": np.frombuffer(self.extractor.resize.encode(), np.uint8)})
         path = cache.folder("features") / f"{self.extractor.name}-{self.extractor.digest}-{content}.npy"
-        if path.is_file():
+        with contextlib.suppress(OSError, ValueError, EOFError):  # none is there, or a damaged one
             return np.load(path)
         features = self.extractor.features(images)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, features)
+        try:
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.save(file, features)
+        except Unwritable as error:
+            log.warning("features of real images are not kept: %s", error)
         return features
 
 

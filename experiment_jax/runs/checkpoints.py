@@ -1,14 +1,15 @@
-"""Checkpoints: the states of a stage in training, and what a finished stage freezes.
+"""Checkpoints: the states of a stage in training, `DIR/checkpoints/<stage>/<step>`, written while training goes on.
 
-`DIR/checkpoints/<stage>/<step>` are states, written by Orbax while training goes on; `DIR/finished/<stage>` holds the
-frozen parameters and statistics that later stages and evaluation use, and a record of their origin. Orbax writes to a
-temporary name and renames at the end, so every folder under its final name is complete, even after a kill.
+Orbax writes to a temporary name and renames at the end, so every folder under its final name was complete then, even
+after a kill. What was damaged since is found when it is read (`runs.verified`): it is named and stepped over.
 """
 
 import dataclasses
-import hashlib
+import json
+import logging
 import math
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,35 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from experiment_jax.data.lazy_images import CHUNK, Images, slices
+from experiment_jax.devices import processes
+from experiment_jax.errors import UserError
+from experiment_jax.files import check_room, remove, writing
+from experiment_jax.runs import verified
+from experiment_jax.runs.verified import Damaged, digest
 
+log = logging.getLogger(__name__)
 PyTree = Any
+Origin = Mapping[str, Any]  # see `directory.origin`
+STATE = "state"  # what the arrays are called in a folder
+BEFORE_DIGESTS = "default"  # what states were called that have no record
+
+
+def digests(upstream: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of frozen stages, by name."""
+    return {name: digest(frozen) for name, frozen in upstream.items()}
+
+
+@dataclasses.dataclass
+class _Kept(checkpoint_managers.PreservationPolicy):
+    """The latest few checkpoints, and the best."""
+
+    latest: int
+    best: Callable[[Sequence[int]], int | None]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        steps = [each.step for each in checkpoints]
+        kept = {*steps[-self.latest :], self.best(steps)}
+        return [step in kept for step in steps]
 
 
 class _Manager(ocp.CheckpointManager):
@@ -32,28 +59,77 @@ class _Manager(ocp.CheckpointManager):
 class Checkpoints:
     """The states of one stage, saved asynchronously; the latest `keep` are kept, and the best by a named metric."""
 
-    def __init__(self, workdir: Path, stage: str, keep: int, best: str = "") -> None:
-        """
+    def __init__(self, workdir: Path, its_origin: Origin, keep: int, best: str, like: PyTree) -> None:
+        """Looks for the newest state that is whole, and puts damaged ones after it aside, into `DIR/damaged`.
+
         Args:
             workdir: the run's directory.
-            stage: the stage's name.
+            its_origin: of the stage, see `directory.origin`.
             keep: how many of the latest to keep.
             best: name of the metric whose smallest value marks the best state; "-name": the largest; empty: none.
+            like: a state, of arrays or abstract arrays.
+
+        Raises:
+            UserError: no state is whole, or one is damaged that may have been the best.
         """
         self._metric, self._sign = best.removeprefix("-"), -1 if best.startswith("-") else 1
-        policies = [checkpoint_managers.LatestN(keep)]
-        if best:
-            policies.append(checkpoint_managers.BestN(get_metric_fn=self._badness, reverse=True, n=1))
-        # Without best_fn the manager does not store metrics at all.
-        ranking = dict(best_fn=self._badness, best_mode="min") if best else {}
-        self._manager = _Manager(
-            _states_path(workdir, stage),
-            options=ocp.CheckpointManagerOptions(
-                **ranking,
-                preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-                cleanup_tmp_directories=True,
-            ),
-        )
+        self._workdir, self._origin, self._like = Path(workdir), its_origin, like
+        self._path = _states_path(workdir, its_origin["stage"])
+        self._metrics: dict[int, Mapping[str, float]] = {}  # by step; of validation
+        self._newest = self._find()
+        self._saving = 0  # the step that is being written
+        with writing(self._path):
+            self._manager = _Manager(
+                self._path,
+                options=ocp.CheckpointManagerOptions(
+                    preservation_policy=_Kept(keep, self._best),
+                    cleanup_tmp_directories=True,
+                    async_options=ocp.options.AsyncOptions(
+                        post_finalization_callback=self._seal,
+                        create_directories_asynchronously=False,  # or its threads wait long for one that is refused
+                    ),
+                ),
+            )
+
+    def _find(self) -> tuple[int, PyTree] | None:
+        """Step and state of the newest checkpoint that is whole; None: there is no checkpoint."""
+        newest, damaged = None, {}
+        for step in reversed(_listed(self._path)):
+            found, reason = self._try(step)
+            if reason and newest and self._metric:
+                raise self._refusal(step, f"{reason}; it may have been the best by {self._metric}")
+            if reason:
+                damaged[step] = reason
+            elif newest is None:
+                newest = step, found
+            if newest and not self._metric:  # without a best one the others are never read
+                break
+        if damaged and newest is None:
+            raise self._refusal(*next(iter(damaged.items())))
+        for step, reason in damaged.items():
+            self._put_aside(step)
+            log.warning("%s is damaged (%s): training goes on from step %d", self._path / str(step), reason, newest[0])
+        processes.agree(lambda: None)  # now they are gone for all
+        return newest
+
+    def _try(self, step: int) -> tuple[PyTree, str]:
+        """A state and why it is damaged, empty where no process finds it so."""
+        state, reason = None, ""
+        try:
+            state, self._metrics[step] = _read(self._path / str(step), {**self._origin, "step": step}, self._like)
+        except Damaged as error:
+            reason = str(error)
+        elsewhere = processes.any_of(bool(reason))
+        return state, reason or ("another process finds it so" if elsewhere else "")
+
+    def _put_aside(self, step: int) -> None:
+        if not processes.is_first():
+            return
+        place = self._workdir / "damaged" / self._path.name / str(step)
+        with writing(place):
+            remove(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (self._path / str(step)).rename(place)
 
     @property
     def chooses(self) -> bool:
@@ -67,16 +143,47 @@ class Checkpoints:
             step: how many steps were done.
             state: after them.
             metrics: of validation; {} where the state was not measured.
+
+        Raises:
+            Unwritable: the system refuses this one, or the one before.
         """
         if step in self.steps():
             return
         # A copy: on CPU the host sees the device's own memory, which the next step will overwrite.
         host = jax.tree.map(lambda leaf: np.array(leaf), state)
-        self._manager.save(step, args=ocp.args.StandardSave(host), metrics=dict(metrics), force=True)
+        self._metrics[step] = {name: float(value) for name, value in metrics.items()}
+        record = {**self._origin, "step": step, "metrics": self._metrics[step]}
+        with writing(self._path):
+            self._manager.wait_until_finished()
+            self._saving = step
+            check_room(self._path, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(host)))  # Orbax copies it once
+            self._manager.save(step, args=verified.contents(STATE, host, record), force=True)
 
-    def restore(self, step: int, like: PyTree) -> PyTree:
-        """The state after `step` steps, with the structure and placement of `like` (arrays or abstract arrays)."""
-        return self._manager.restore(step, args=ocp.args.StandardRestore(like))
+    def _seal(self) -> None:
+        """Called when all files of a checkpoint are written, before its folder is renamed to the step alone."""
+        if processes.is_first():
+            for folder in self._path.glob(f"{self._saving}.*"):
+                verified.seal(folder)
+
+    def restore(self, step: int) -> PyTree:
+        """The state after `step` steps, on the host.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        (newest, state), self._newest = self._newest or (None, None), None
+        if newest == step:
+            return state
+        try:
+            return _read(self._path / str(step), {**self._origin, "step": step}, self._like)[0]
+        except Damaged as error:
+            raise self._refusal(step, str(error)) from error
+
+    def _refusal(self, step: int, reason: str) -> UserError:
+        return UserError(
+            f"{self._path / str(step)}: is damaged ({reason}); to train the stage anew, type "
+            f"rm -r {shlex.quote(str(self._path))} and the same command again"
+        )
 
     def steps(self) -> list[int]:
         """The steps whose states are complete, ascending."""
@@ -84,122 +191,106 @@ class Checkpoints:
 
     def drop_after(self, step: int) -> None:
         """Deletes the states after `step`."""
-        for later in [each for each in self.steps() if each > step]:
-            self._manager.delete(later)
+        with writing(self._path):
+            for later in [each for each in self.steps() if each > step]:
+                self._manager.delete(later)
 
     def latest(self) -> int | None:
         """The step of the latest state; None: nothing is saved."""
         return max(self.steps(), default=None)
 
-    def chosen(self, step: int, state: PyTree, like: PyTree) -> tuple[PyTree, int]:
+    def chosen(self, step: int, state: PyTree) -> tuple[PyTree, int]:
         """The state to freeze and its step: the best where a metric names one, else the last, which is given.
 
         Args:
             step: the last.
             state: after the last step.
-            like: see `restore`.
+
+        Raises:
+            UserError: the best is damaged.
+            Unwritable: the system refused the last.
         """
         self.wait()
-        best = step
-        if self._metric and self.steps():
-            best = min(self.steps(), key=lambda each: (self._badness(self._manager.metrics(each)), -each))
-        return (state, step) if best == step else (jax.tree.map(np.asarray, self.restore(best, like)), best)
+        best = self._best(self.steps())
+        return (state, step) if best in (None, step) else (processes.agree(lambda: self.restore(best)), best)
 
-    def _badness(self, metrics: dict[str, float] | None) -> float:
+    def _best(self, steps: Sequence[int]) -> int | None:
+        """Of equals the later; None: no metric names one, or there is none."""
+        ranked = steps if self._metric else ()
+        return min(ranked, key=lambda step: (self._badness(self._metrics.get(step)), -step), default=None)
+
+    def _badness(self, metrics: Mapping[str, float] | None) -> float:
         # A state saved because training was stopped between two checkpoints was not measured: never the best.
         return self._sign * metrics[self._metric] if metrics else math.inf
 
     def wait(self) -> None:
-        """Waits until what was started is written."""
-        self._manager.wait_until_finished()
+        """Waits until what was started is written; raises Unwritable where the system refuses it."""
+        with writing(self._path):
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
-        self._manager.close()
+        with writing(self._path):
+            self._manager.close()
 
 
-def restore(workdir: Path, stage: str, step: int, like: PyTree) -> PyTree:
-    """The state of one complete checkpoint, without touching the directory."""
-    with ocp.CheckpointManager(
-        _states_path(workdir, stage), options=ocp.CheckpointManagerOptions(read_only=True)
-    ) as manager:
-        return manager.restore(step, args=ocp.args.StandardRestore(like))
-
-
-def saved_steps(workdir: Path, stage: str) -> list[int]:
-    """The steps of the complete checkpoints, ascending; touches nothing."""
-    return sorted(int(path.name) for path in _states_path(workdir, stage).glob("*") if path.name.isdigit())
-
-
-def latest_step(workdir: Path, stage: str) -> int:
-    """The step of the latest complete checkpoint, 0 where there is none; touches nothing."""
-    return max(saved_steps(workdir, stage), default=0)
-
-
-def save_finished(workdir: Path, stage: str, frozen: Any, record: dict[str, Any]) -> None:
-    """Writes a finished stage, at once or not at all; replaces an earlier one.
+def restore(workdir: Path, stage: str, step: int, like: PyTree, expected: Origin | None = None) -> PyTree:
+    """The state of one checkpoint, on the host, without touching the directory.
 
     Args:
         workdir: the run's directory.
         stage: the stage's name.
-        frozen: the stage's `Frozen`.
-        record: where it comes from; its digest is added.
+        step: one of `saved_steps`.
+        like: a state, of arrays or abstract arrays.
+        expected: see `directory.origin`; None: not looked at.
+
+    Raises:
+        UserError: it is damaged, or of another run.
     """
-    items = {"record": ocp.args.JsonSave({**record, "digest": digest(frozen)})}
-    if jax.tree.leaves(_fields(frozen)):  # Orbax writes no empty tree
-        items["frozen"] = ocp.args.StandardSave(jax.tree.map(np.asarray, _fields(frozen)))
-    with _finished_checkpointer() as checkpointer:
-        checkpointer.save(_finished_path(workdir, stage), args=ocp.args.Composite(**items), force=True)
+    path = _states_path(workdir, stage)
+    try:
+        return _read(path / str(step), {**(expected or {}), "step": step}, like)[0]
+    except Damaged as error:
+        others = ", ".join(str(each) for each in _listed(path) if each != step) or "none"
+        raise UserError(
+            f"{path / str(step)}: is damaged ({error}); take another step (there are {others}), or train again"
+        ) from error
 
 
-def load_finished(workdir: Path, stage: str, kind: type) -> tuple[Any, dict[str, Any]] | None:
-    """What a stage froze, as its `Frozen`, `kind` (arrays on the host), and its record; None: it is not finished."""
-    path = _finished_path(workdir, stage)
-    if not path.is_dir():
-        return None
-    items = {"record": ocp.args.JsonRestore()}
-    if (path / "frozen").is_dir():
-        items["frozen"] = ocp.args.StandardRestore()
-    with _finished_checkpointer() as checkpointer:
-        restored = checkpointer.restore(path, args=ocp.args.Composite(**items))
-    return kind(**(restored.frozen if "frozen" in items else {})), restored.record
+def _read(path: Path, expected: Origin, like: PyTree) -> tuple[PyTree, Mapping[str, float]]:
+    """A state on the host, and its validation metrics."""
+    if (path / BEFORE_DIGESTS).is_dir() and not (path / STATE).is_dir():
+        log.warning("%s was saved before checkpoints had digests: damage would not be found", path)
+        metrics = path / "metrics" / "metrics"
+        try:
+            found = json.loads(metrics.read_text()) if metrics.is_file() else {}
+        except ValueError:
+            raise Damaged("its metrics cannot be read") from None
+        return verified.read(path, BEFORE_DIGESTS, {}, like), found
+    record = verified.read_record(path, expected)
+    return verified.read(path, STATE, record, like), record["metrics"]
 
 
-def finished_record(workdir: Path, stage: str) -> dict[str, Any] | None:
-    """The record of a finished stage alone; None where the stage is not finished."""
-    path = _finished_path(workdir, stage)
-    if not path.is_dir():
-        return None
-    with _finished_checkpointer() as checkpointer:
-        return checkpointer.restore(path, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record
+def saved_steps(workdir: Path, stage: str) -> list[int]:
+    """The steps of the complete checkpoints, ascending; touches nothing."""
+    return _listed(_states_path(workdir, stage))
 
 
-def _fields(frozen: Any) -> PyTree:
-    """A stage's `Frozen` as a dictionary of its fields, without those that are None."""
-    if not dataclasses.is_dataclass(frozen):
-        return frozen
-    named = {field.name: getattr(frozen, field.name) for field in dataclasses.fields(frozen)}
-    return {name: value for name, value in named.items() if value is not None}
+def _listed(path: Path) -> list[int]:
+    return sorted(int(each.name) for each in path.glob("*") if each.name.isascii() and each.name.isdigit())
 
 
-def digest(tree: PyTree) -> str:
-    """Twelve hexadecimal digits that identify the names, shapes, types and values of a pytree or a `Frozen`."""
-    tree = _fields(tree)
-    sha = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = leaf if isinstance(leaf, Images) else np.asarray(leaf)
-        sha.update(f"{jax.tree_util.keystr(path)}{array.shape}{array.dtype}".encode())
-        for part in slices(array, CHUNK) if isinstance(array, Images) else (array,):
-            sha.update(np.ascontiguousarray(part).tobytes())
-    return sha.hexdigest()[:12]
+def latest_step(workdir: Path, stage: str) -> int:
+    """The step of the latest checkpoint that can be read, 0 where there is none; touches nothing."""
+    path = _states_path(workdir, stage)
+    return next((step for step in reversed(_listed(path)) if _is_state(path / str(step), step)), 0)
+
+
+def _is_state(path: Path, step: int) -> bool:
+    try:
+        return (path / BEFORE_DIGESTS).is_dir() or bool(verified.read_record(path, {"step": step}))
+    except Damaged:
+        return False
 
 
 def _states_path(workdir: Path, stage: str) -> Path:
     return (Path(workdir) / "checkpoints" / stage).absolute()
-
-
-def _finished_path(workdir: Path, stage: str) -> Path:
-    return (Path(workdir) / "finished" / stage).absolute()
-
-
-def _finished_checkpointer() -> ocp.Checkpointer:
-    return ocp.Checkpointer(ocp.CompositeCheckpointHandler())

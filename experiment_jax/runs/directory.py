@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from experiment_jax.config import durations
-from experiment_jax.config.types import flat, from_json, to_json
+from experiment_jax.config.types import OPTIONAL, flat, from_json, to_json
+from experiment_jax.data.tfds import title
 from experiment_jax.errors import UserError
 from experiment_jax.files import write_text
 
@@ -58,13 +61,29 @@ def _may_change(key: str, last_stage: str) -> bool:
 
 
 def fingerprint(config: ConfigDict) -> str:
-    """Twelve hexadecimal digits of the settings that decide what is trained; not bookkeeping, not evaluation."""
-    decisive = {
-        key: value
-        for key, value in flat(config).items()
-        if key.partition(".")[0] not in EVALUATION and key.rpartition(".")[2] not in BOOKKEEPING and key not in MACHINE
-    }
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+    """Twelve hexadecimal digits of the settings that decide what is trained; see `decisive`."""
+    return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def decisive(config: ConfigDict) -> dict[str, Any]:
+    """The settings that stay the same while a run goes on, by dotted key, as JSON holds them."""
+    last = config.stages[-1] if len(config.stages) else ""
+    content = {key: value for key, value in json.loads(to_json(config)).items() if key != OPTIONAL}
+    return {key: value for key, value in flat(content).items() if not _may_change(key, last)}
+
+
+def origin(config: ConfigDict, stage: str, upstream: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What tells whether a checkpoint or a finished stage is one of this run, as its record holds it.
+
+    Args:
+        config: of the run.
+        stage: the stage's name.
+        upstream: digests of the stages before it, by name; None: not looked at.
+    """
+    # The data set by its name, wherever its folder lies.
+    settings = {**decisive(config), "data.name": "+".join(map(title, config.data.name.split("+")))}
+    known = {} if upstream is None else {"upstream": dict(upstream)}
+    return {"stage": stage, **known, "settings": settings}
 
 
 def write_config(workdir: Path, config: ConfigDict) -> None:

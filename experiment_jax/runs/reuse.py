@@ -7,6 +7,7 @@ Of two runs that share a stage to the last setting the second takes it from the 
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, view_name
 from experiment_jax.method.stage import PyTree
 from experiment_jax.runs import checkpoints, directory
+from experiment_jax.runs.finished import finished_record, load_finished
 
+log = logging.getLogger(__name__)
 Finished = tuple[Any, dict[str, Any]]  # what a stage froze, and its record
 # What any stage's section holds: only the loop reads it, and what comes of it is in what the stage freezes.
 LOOP = {*sections.stage("", "", 1)} - {"build"}
@@ -66,10 +69,13 @@ def earlier_functions(task: Task) -> dict[str, dict[str, Any]]:
 def sibling(workdirs: Sequence[Path], task: Task, identity: str) -> Finished | None:
     """The finished stage of that identity from the first of the run directories that holds it; None: none does."""
     for workdir in workdirs:
-        record = checkpoints.finished_record(workdir, task.name)
-        if record and record.get("identity") == identity:
-            frozen, record = checkpoints.load_finished(workdir, task.name, task.stage.Frozen)
-            return frozen, {"from_run": str(Path(workdir).absolute()), **record}
+        try:
+            record = finished_record(workdir, task.name)
+            if record and record.get("identity") == identity:
+                frozen, record = load_finished(workdir, task.name, task.stage.Frozen)
+                return frozen, {"from_run": str(Path(workdir).absolute()), **record}
+        except UserError as error:  # damaged: it can be done without
+            log.warning("%s", error)
     return None
 
 
@@ -87,21 +93,22 @@ def named(tasks: Sequence[Task], workdir: Path, config: ConfigDict) -> dict[str,
         source = task.section.from_run
         if not source:
             continue
-        kept = checkpoints.load_finished(workdir, task.name, task.stage.Frozen)
+        kept = load_finished(workdir, task.name, task.stage.Frozen, directory.origin(config, task.name))
         if kept and not (Path(source) / "finished" / task.name).is_dir():
             taken[task.name] = kept
             continue
         setting = f"--config.{task.name}.from_run={source}"
-        origin = directory.read_config(Path(source))
-        if checkpoints.finished_record(Path(source), task.name) is None:
+        other = directory.read_config(Path(source))
+        if finished_record(Path(source), task.name) is None:
             raise UserError(
                 f"{setting}: the stage {task.name} is not finished there; finish that run, or leave from_run out"
             )
-        frozen, record = checkpoints.load_finished(Path(source), task.name, task.stage.Frozen)
-        _check_same_view(setting, task, view_name(origin[task.name]), record, config)
+        theirs = directory.origin(other, task.name)
+        frozen, record = load_finished(Path(source), task.name, task.stage.Frozen, theirs)
+        _check_same_view(setting, task, view_name(other[task.name]), record, config)
         if kept and kept[1]["digest"] != record["digest"]:
             raise UserError(f"{setting}: is not the stage that this run began with; choose another --workdir")
-        _check_same_upstream(setting, task, record, taken, origin)
+        _check_same_upstream(setting, task, record, taken, other)
         taken[task.name] = (frozen, {**record, "from_run": str(Path(source).absolute())})
         _check_fits(setting, task, taken)
     return taken

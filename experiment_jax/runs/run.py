@@ -19,6 +19,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import Model, Samples, Upstream, stream
 from experiment_jax.runs import checkpoints, directory
+from experiment_jax.runs.finished import load_finished
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +201,7 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
         dataset: what it was trained on, where that was not the data set that the config names.
 
     Raises:
-        UserError: no run there, a stage that is not finished, or no checkpoint of that step.
+        UserError: no run there, a stage that is not finished or is damaged, or no checkpoint of that step.
     """
     workdir = Path(workdir)
     config = directory.read_config(workdir)
@@ -209,9 +210,10 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
     model, reached = Model(), 0
     for task in tasks:
         if task is tasks[-1] and step is not None:
-            frozen, reached = _from_checkpoint(workdir, task, model.params, step), step
+            frozen, reached = _from_checkpoint(workdir, config, task, model.params, step), step
         else:
-            found = checkpoints.load_finished(workdir, task.name, task.stage.Frozen)
+            origin = directory.origin(config, task.name, checkpoints.digests(model.params))
+            found = load_finished(workdir, task.name, task.stage.Frozen, origin)
             if found is None:
                 raise UserError(
                     f"--workdir {workdir}: the stage {task.name} is not finished; finish it with train.py, or name a "
@@ -222,11 +224,12 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
     return Run(workdir, config, model, reached, dataset)
 
 
-def _from_checkpoint(workdir: Path, task: Task, upstream: Upstream, step: int) -> Any:
+def _from_checkpoint(workdir: Path, config: ConfigDict, task: Task, upstream: Upstream, step: int) -> Any:
     """What the last stage freezes, from the state of one checkpoint."""
     saved = checkpoints.saved_steps(workdir, task.name)
     if step not in saved:
         kept = ", ".join(map(str, saved)) or "none"
         raise UserError(f"--step {step}: {task.name} has no such checkpoint; it has {kept}")
-    state = checkpoints.restore(workdir, task.name, step, task.abstract_state(upstream))
+    origin = directory.origin(config, task.name, checkpoints.digests(upstream))
+    state = checkpoints.restore(workdir, task.name, step, task.abstract_state(upstream), origin)
     return task.stage.finish(state, task.view, upstream)

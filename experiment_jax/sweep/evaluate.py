@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from experiment_jax.comparison import comparable, kept
 from experiment_jax.comparison.table import Row, metrics_of, numbers, to_csv
 from experiment_jax.drawing import pictures
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.evaluation import evaluate as evaluation
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.files import write_text
@@ -65,13 +65,16 @@ def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options:
             raise UserError(f"--by {metric}: no member has that metric; choose one of {', '.join(choice)}")
     measured = [row for row in rows if by in row.metrics]
     best = min(measured, key=lambda row: badness(by, row.metrics[by]), default=None)
-    write_text(found.workdir / "sweep.csv", to_csv(rows, known, with_runs=True))
-    if len(runs) > len(rows):
-        write_text(found.workdir / "runs.csv", to_csv(runs, known, with_runs=True))
-    write_text(found.workdir / "sweep.html", page.page(found.spec, rows, metrics, best))
-    if page.panels(rows, metrics):
-        pictures.save(found.workdir / "sweep.png", page.all_plots(rows, metrics))
-    log.info("wrote %s and sweep.html", found.workdir / "sweep.csv")
+    try:
+        write_text(found.workdir / "sweep.csv", to_csv(rows, known, with_runs=True))
+        if len(runs) > len(rows):
+            write_text(found.workdir / "runs.csv", to_csv(runs, known, with_runs=True))
+        write_text(found.workdir / "sweep.html", page.page(found.spec, rows, metrics, best))
+        if page.panels(rows, metrics):
+            pictures.save(found.workdir / "sweep.png", page.all_plots(rows, metrics))
+        log.info("wrote %s and sweep.html", found.workdir / "sweep.csv")
+    except Unwritable as error:
+        log.warning("the table is not kept: %s", error)
     if best is None:
         raise UserError(f"--workdir {workdir}: none of its members is measured; {workdir}/sweep.html says why")
     head = {"name": best.name, "workdir": str(best.workdir), "by": by, "runs": best.runs}

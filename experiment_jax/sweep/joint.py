@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiment_jax.devices.mesh import Devices
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.method.build import Task
 from experiment_jax.method.stage import Metrics, PyTree, Upstream
 from experiment_jax.runs import reuse
@@ -46,7 +46,7 @@ class JointSteps:
         upstream, self._upstream_axis = _shared(upstreams)
         self._upstream = devices.replicate(dict(upstream))  # once, not at every step
         self._roots = jnp.stack([task.key for task in tasks])
-        self.like = devices.placed(tasks[0].abstract_state(upstreams[0]))
+        self.like = tasks[0].abstract_state(upstreams[0])
 
     def start(self) -> PyTree:
         def initial(numbers: Mapping[str, jax.Array], root: jax.Array, upstream: Upstream) -> PyTree:
@@ -137,6 +137,8 @@ class JointLogger:
                 continue
             try:
                 call(member, logger)
+            except Unwritable:
+                raise
             except UserError as error:
                 self._failed[member] = error
         if len(self._failed) == len(self._loggers):
@@ -152,6 +154,7 @@ class JointCheckpoints:
 
     def __init__(self, kept: Sequence[Checkpoints], failed: Mapping[int, UserError]) -> None:
         self._kept, self._failed = kept, failed
+        self._found: list[PyTree] = []
 
     @property
     def chooses(self) -> bool:
@@ -160,12 +163,16 @@ class JointCheckpoints:
     def latest(self) -> int | None:
         """The latest step that every run has a checkpoint of; later ones, of runs that were saved first, go."""
         done = max(set.intersection(*(set(each.steps()) for each in self._kept)), default=None)
+        if done is not None and not self._found:
+            self._found = [each.restore(done) for each in self._kept]  # whole, or refused before any goes
         for each in self._kept:
             each.drop_after(-1 if done is None else done)
         return done
 
-    def restore(self, step: int, like: PyTree) -> list[PyTree]:
-        return [each.restore(step, like) for each in self._kept]
+    def restore(self, step: int) -> list[PyTree]:
+        """The states of what was the latest step when training began; given once."""
+        found, self._found = self._found, []
+        return found
 
     def save(self, step: int, states: Sequence[PyTree], metrics: Any) -> None:
         for member, each in enumerate(self._kept):
@@ -176,9 +183,9 @@ class JointCheckpoints:
         for each in self._kept:
             each.wait()
 
-    def chosen(self, step: int, states: Sequence[PyTree], like: PyTree) -> list[tuple[PyTree, int] | UserError]:
+    def chosen(self, step: int, states: Sequence[PyTree]) -> list[tuple[PyTree, int] | UserError]:
         return [
-            self._failed[member] if member in self._failed else each.chosen(step, states[member], like)
+            self._failed[member] if member in self._failed else each.chosen(step, states[member])
             for member, each in enumerate(self._kept)
         ]
 

@@ -140,7 +140,9 @@ def _check_directory(sweep: Sweep) -> None:
     if (sweep.workdir / RECORD).is_file():
         if (before := read(sweep.workdir).spec) != sweep.spec:
             raise UserError(f"--workdir {sweep.workdir}: holds a sweep of {before}; choose another --workdir")
-    elif sweep.workdir.is_file() or (sweep.workdir.is_dir() and any(sweep.workdir.iterdir())):
+    elif sweep.workdir.is_file() or (
+        sweep.workdir.is_dir() and any(not path.name.startswith(".") for path in sweep.workdir.iterdir())
+    ):
         raise UserError(f"--workdir {sweep.workdir}: is not empty and holds no sweep; choose another --workdir")
 
 

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from experiment_jax.config import durations
 from experiment_jax.config.types import flat
 from experiment_jax.devices import failures
-from experiment_jax.errors import UserError
+from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import PyTree, Upstream
 from experiment_jax.runs import directory
@@ -110,8 +110,13 @@ def train(runs: Mapping[str, Preparation], keys: Sequence[str]) -> dict[str, Use
     Raises:
         Stopped: a signal asked to stop; the states are saved.
     """
-    for run in runs.values():
-        run.begin()
+    with ExitStack() as held:
+        for run in runs.values():
+            held.enter_context(run.begun())
+        return _train_stages(runs, keys)
+
+
+def _train_stages(runs: Mapping[str, Preparation], keys: Sequence[str]) -> dict[str, UserError]:
     upstreams: dict[str, dict[str, Any]] = {name: {} for name in runs}
     failed: dict[str, UserError] = {}
     for number, task in enumerate(next(iter(runs.values())).tasks):
@@ -142,6 +147,8 @@ def _finish(
         return dict.fromkeys(names, outcome)
     try:
         upstreams[names[0]][task.name] = first.finish(task, *outcome, upstreams[names[0]])
+    except Unwritable:
+        raise
     except UserError as error:
         return dict.fromkeys(names, error)
     for name in names[1:]:
@@ -162,8 +169,10 @@ def _train_stage(
     steps = JointSteps(tasks, before, first.devices, lambda values: _rebuilt(first, numbers, values)[number], numbers)
     with ExitStack() as stack:
         kept = [
-            stack.enter_context(closing(Checkpoints(run.workdir, task.name, task.section.keep, task.section.best)))
-            for run in runs.values()
+            stack.enter_context(
+                closing(Checkpoints(run.workdir, run.origin(own, up), own.section.keep, own.section.best, steps.like))
+            )
+            for run, own, up in zip(runs.values(), tasks, before, strict=True)
         ]
         failed: dict[int, UserError] = {}
         checkpoints = JointCheckpoints(kept, failed)
@@ -184,5 +193,7 @@ def _train_stage(
 def _train_one(run: Preparation, task: Task, upstream: Upstream) -> Outcome:
     try:
         return train_stage(run, task, upstream)
+    except Unwritable:
+        raise
     except UserError as error:
         return error

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -10,18 +11,21 @@ from ml_collections import ConfigDict
 
 from experiment_jax.data.load import load
 from experiment_jax.data.split import Dataset
-from experiment_jax.errors import UserError
-from experiment_jax.files import write_text
+from experiment_jax.errors import Busy, Unwritable, UserError
+from experiment_jax.files import write_text, writing
 from experiment_jax.sweep import together
 from experiment_jax.sweep.members import Member, Sweep, of, write
 from experiment_jax.training.loop import Stopped
 from experiment_jax.training.train import prepare, train
 
 log = logging.getLogger(__name__)
+PAUSE = 5.0  # seconds, where all members that are left are trained by other processes
 
 
 def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.Device] | None = None) -> list[str]:
     """Trains the members one after another, finished ones left alone; one that fails does not stop the others.
+
+    A member that another process trains is left to that process, and looked at again when the others are finished.
 
     Args:
         sweep: from `plan`.
@@ -34,6 +38,7 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
     Raises:
         UserError: there is no member of that number, or one of those to train can be refused before it is trained; then
             nothing was written.
+        Unwritable: the disk is full or may only be read.
         Stopped: a signal asked to stop; the state is saved.
     """
     last = len(sweep.members) - 1
@@ -47,18 +52,26 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
     write(sweep)
     siblings = [sweep.directory(member) for member in sweep.members]
     failed: list[str] = []
-    for number, member in chosen:
-        log.info("member %d (0 to %d): %s", number, last, member.name)
-        try:
-            config = sweep.config(member)
-            train(config, sweep.directory(member), devices, images(config), siblings)
-            _note(sweep, member, None)
-        except Stopped:
-            raise
-        except Exception as error:
-            failed.append(member.name)
-            _note(sweep, member, error)
-        jax.clear_caches()  # the next member compiles programs of its own
+    while chosen:
+        busy = []
+        for number, member in chosen:
+            log.info("member %d (0 to %d): %s", number, last, member.name)
+            try:
+                config = sweep.config(member)
+                train(config, sweep.directory(member), devices, images(config), siblings)
+                _note(sweep, member, None)
+            except (Stopped, Unwritable):
+                raise
+            except Busy as error:
+                log.info("later: %s", error)
+                busy.append((number, member))
+            except Exception as error:
+                failed.append(member.name)
+                _note(sweep, member, error)
+            jax.clear_caches()  # the next member compiles programs of its own
+        if busy == chosen:
+            time.sleep(PAUSE)
+        chosen = busy
     return failed
 
 
@@ -103,7 +116,8 @@ def _note(sweep: Sweep, member: Member, error: Exception | None) -> None:
     """Keeps why a member ended early, or forgets it where it did not."""
     place = sweep.failure(member)
     if error is None:
-        place.unlink(missing_ok=True)
+        with writing(place):
+            place.unlink(missing_ok=True)
         return
     reason = str(error)
     if not isinstance(error, UserError):

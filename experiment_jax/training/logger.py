@@ -1,21 +1,23 @@
 """What one stage of a run leaves to look at while it trains: rows of metrics, pictures, a progress bar."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from experiment_jax.devices import processes
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.files import write_text
+from experiment_jax.files import Lines, write_text
 from experiment_jax.training import nonfinite
+from experiment_jax.training.board import Board
 
 log = logging.getLogger(__name__)
 PyTree = Any
@@ -36,7 +38,7 @@ class Logger:
     def __init__(
         self, name: str, workdir: Path, total: int, done: int | None, validate: Validate, *, bar: bool = True
     ) -> None:
-        """Cuts the stage's rows past `done`.
+        """Cuts the stage's rows past `done`; raises Unwritable where the system refuses to write.
 
         Args:
             name: the stage's name.
@@ -57,8 +59,10 @@ class Logger:
             kept = -1 if done is None else done
             rows = [row for row in read_metrics(workdir) if row["stage"] != name or row["step"] <= kept]
             write_text(_path(workdir), "".join(json.dumps(row) + "\n" for row in rows))
-            self._file = _path(workdir).open("a")
-            self._board = SummaryWriter(str(self._workdir / "tensorboard" / name), purge_step=kept + 1)
+            with contextlib.ExitStack() as opened:
+                self._file = opened.enter_context(closing(Lines(_path(workdir))))
+                self._board = Board(self._workdir / "tensorboard" / name, kept + 1)
+                opened.pop_all()  # both are there
 
     def advance(self, step: int) -> None:
         """Moves the progress bar."""
@@ -69,6 +73,7 @@ class Logger:
 
         Raises:
             UserError: a metric or the state is not finite.
+            Unwritable: the system refuses to write.
         """
         row = {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
         row = self._without_skipped(step, row)
@@ -82,7 +87,7 @@ class Logger:
             self._check_finite(step, row)
             for title, picture in drawn.items() if self._writes else ():
                 pictures.save(self._workdir / "pictures" / self.name / f"{step:07d}_{title}.png", picture)
-                self._board.add_image(title, picture, step, dataformats="HWC")
+                self._board.add_image(title, picture, step)
         if self._writes:
             self._write(step, row)
 
@@ -124,8 +129,7 @@ class Logger:
             )
 
     def _write(self, step: int, row: Mapping[str, float]) -> None:
-        self._file.write(json.dumps({"stage": self.name, "step": step, **row}) + "\n")
-        self._file.flush()
+        self._file.write(json.dumps({"stage": self.name, "step": step, **row}))
         for name, value in row.items():
             self._board.add_scalar(name, value, step)
         if "loss" in row:

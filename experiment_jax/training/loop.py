@@ -12,7 +12,6 @@ from typing import Any
 from experiment_jax.config.durations import Schedule
 from experiment_jax.devices import processes
 from experiment_jax.runs.checkpoints import Checkpoints
-from experiment_jax.training.logger import Logger
 
 PyTree = Any
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1  # Ctrl-C; a job's end or preemption; SLURM's --signal=USR1
@@ -31,14 +30,14 @@ class Stopped(Exception):
 
 
 def run(
-    steps: Any, schedule: Schedule, logger: Logger, checkpoints: Checkpoints, profile: Callable[[int], None]
+    steps: Any, schedule: Schedule, logger: Any, checkpoints: Checkpoints, profile: Callable[[int], None]
 ) -> tuple[PyTree, int]:
     """Trains to the end of the schedule, from the latest checkpoint where there is one.
 
     Args:
         steps: the compiled steps, `training.step.Steps`.
         schedule: how many there are, and how often rows and checkpoints are written.
-        logger: of the stage.
+        logger: of the stage, `training.logger.Logger`.
         checkpoints: of the stage.
         profile: called before each dispatch with its first step.
 
@@ -53,7 +52,7 @@ def run(
     done = checkpoints.latest()
     step = done or 0
     with stop_signal() as stop:
-        state = steps.start() if done is None else steps.resume(checkpoints.restore(done, steps.like))
+        state = steps.start() if done is None else steps.resume(checkpoints.restore(done))
         if done is None:
             own = steps.local(state)
             logger.row(0, {}, own)
@@ -81,7 +80,7 @@ def run(
     # After the last step too: whoever asked to stop does not want the next stage.
     if stopped or stop.number:
         raise Stopped(f"{logger.name} stopped at step {step} of {schedule.total}", stop.number or signal.SIGTERM)
-    return checkpoints.chosen(step, steps.local(state), steps.like)
+    return checkpoints.chosen(step, steps.local(state))
 
 
 class Stop:

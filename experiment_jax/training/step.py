@@ -81,12 +81,12 @@ class Steps:
     """The compiled steps of a task on its devices. Called with a state and the number of the first step of a dispatch.
 
     Attributes:
-        like: the state of the task, abstract, as it lies on the devices.
+        like: the state of the task, abstract.
     """
 
     def __init__(self, task: Task, upstream: Upstream, devices: Devices) -> None:
         self._own, self._upstream, self._devices = task, upstream, devices
-        self.like = devices.placed(task.abstract_state(upstream))
+        self.like = task.abstract_state(upstream)
 
     def start(self) -> PyTree:
         """The state before the first step."""

@@ -2,14 +2,15 @@
 
 In order: `prepare` checks everything that can be refused, before anything is written. It checks that the config fits
 the run directory, that the data can be read, every stage built, every batch divided among the devices, that stages of
-other runs fit, and that files which stages need exist. Then config.json is written. Then the stages are trained one
-after another: a finished stage is loaded, one that was begun goes on from its latest checkpoint, a new one starts.
-After its last step a stage makes one pass over its view and is frozen.
+other runs fit, and that files which stages need exist. Then the directory is locked and config.json is written. Then
+the stages are trained one after another: a finished stage is loaded, one that was begun goes on from its latest
+checkpoint, a new one starts. After its last step a stage makes one pass over its view and is frozen.
 """
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from experiment_jax.devices.mesh import Devices
 from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import PyTree, Upstream
-from experiment_jax.runs import checkpoints, directory, reuse
+from experiment_jax.runs import checkpoints, directory, lock, reuse
+from experiment_jax.runs.finished import finished_record, load_finished, save_finished
 from experiment_jax.training import loop
 from experiment_jax.training.logger import Logger
 from experiment_jax.training.profile import profiler
@@ -58,17 +60,19 @@ def train(
     Raises:
         UserError: something in the config, the data or the directory does not fit, and nothing was written; or a metric
             or the state is not finite while a stage trains, or memory does not suffice, and what was written stays.
+        Busy: another process trains in the directory.
+        Unwritable: the disk is full or may only be read; what was there stays.
         Stopped: a signal asked to stop, see `training.loop`; the state is saved.
     """
     run = processes.agree(lambda: prepare(config, workdir, devices, dataset, siblings))
-    run.begin()
-    upstream: dict[str, Any] = {}
-    for task in run.tasks:
-        frozen = run.find(task, upstream)
-        if frozen is None:
-            frozen = run.finish(task, *train_stage(run, task, upstream), upstream)
-        upstream[task.name] = frozen
-    return upstream
+    with run.begun():
+        upstream: dict[str, Any] = {}
+        for task in run.tasks:
+            frozen = run.find(task, upstream)
+            if frozen is None:
+                frozen = run.finish(task, *train_stage(run, task, upstream), upstream)
+            upstream[task.name] = frozen
+        return upstream
 
 
 def train_stage(run: "Preparation", task: Task, upstream: Upstream) -> tuple[PyTree, int]:
@@ -77,11 +81,12 @@ def train_stage(run: "Preparation", task: Task, upstream: Upstream) -> tuple[PyT
     A stage of no steps is only initialised: no row and no checkpoint is written.
     """
     section, total = task.section, task.schedule.total
+    origin = run.origin(task, upstream)
     with failures.memory(task.name, _less_memory(task, run.devices)):
         steps = Steps(task, upstream, run.devices)
         if not total:
             return steps.local(steps.start()), 0
-        with closing(checkpoints.Checkpoints(run.workdir, task.name, section.keep, section.best)) as kept:
+        with closing(checkpoints.Checkpoints(run.workdir, origin, section.keep, section.best, steps.like)) as kept:
             logger = Logger(task.name, run.workdir, total, kept.latest(), run.validation(task, upstream))
             with closing(logger), profiler(task.name, run.workdir, section) as profile:
                 return loop.run(steps, task.schedule, logger, kept, profile)
@@ -111,18 +116,25 @@ class Preparation:
     changes: Sequence[str]
     siblings: Sequence[Path]
 
-    def begin(self) -> None:
-        """Writes config.json, the first thing in the run's directory.
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Holds the lock of the run's directory, and writes config.json, the first thing in it.
 
         Raises:
+            Busy: another process holds the lock.
             UserError: of several processes not all see what the first has written.
         """
-        if processes.is_first():
-            directory.write_config(self.workdir, self.config)
-        processes.agree(lambda: None)  # now it is written
-        processes.agree(self._check_seen)
-        for change in self.changes:
-            log.info("continuing with %s", change)
+        with contextlib.ExitStack() as held:
+            processes.agree(lambda: self._claim(held) if processes.is_first() else None)
+            processes.agree(self._check_seen)
+            for change in self.changes:
+                log.info("continuing with %s", change)
+            yield
+
+    def _claim(self, held: contextlib.ExitStack) -> None:
+        held.enter_context(lock.hold(self.workdir))
+        directory.check(self.workdir, self.config)  # again: another process may have begun a run there since
+        directory.write_config(self.workdir, self.config)
 
     def _check_seen(self) -> None:
         if not (self.workdir / "config.json").is_file():
@@ -134,9 +146,9 @@ class Preparation:
     def find(self, task: Task, upstream: Upstream) -> Any | None:
         """What a stage froze, where it need not be trained: taken, finished already, or finished in a sibling."""
         name, total = task.name, task.schedule.total
-        finished = checkpoints.load_finished(self.workdir, name, task.stage.Frozen)
+        finished = load_finished(self.workdir, name, task.stage.Frozen, self.origin(task, upstream))
         if name in self.taken:
-            return self._keep(name, self.taken[name]) if finished is None else self.taken[name][0]
+            return self._keep(task, self.taken[name], upstream) if finished is None else self.taken[name][0]
         if finished and finished[1]["trained_steps"] == total:
             log.info("%s is finished", name)
             return finished[0]
@@ -145,12 +157,16 @@ class Preparation:
             log.info("%s goes on; learning-rate schedules are stretched %s", name, stretch)
         elif self.siblings and (other := reuse.sibling(self.siblings, task, self.identity(task, upstream))):
             log.info("%s is the same as in %s: taken from there", name, other[1]["from_run"])
-            return self._keep(name, other)
+            return self._keep(task, other, upstream)
         return None
+
+    def origin(self, task: Task, upstream: Upstream) -> checkpoints.Origin:
+        """What its checkpoints and its finished stage are known by; see `directory.origin`."""
+        return directory.origin(self.config, task.name, checkpoints.digests(upstream))
 
     def identity(self, task: Task, upstream: Upstream) -> str:
         """What the stage will be; see `reuse.identity`."""
-        return reuse.identity(task, self.dataset, digests(upstream))
+        return reuse.identity(task, self.dataset, checkpoints.digests(upstream))
 
     def validation(self, task: Task, upstream: Upstream) -> Any:
         """state -> validation metrics and pictures; see `training.validation`."""
@@ -163,19 +179,18 @@ class Preparation:
             frozen = task.stage.finish(state, task.view, upstream)
         frozen = processes.of_first(jax.tree.map(np.asarray, frozen))
         record = dict(
-            stage=task.name,
             step=step,
             trained_steps=task.schedule.total,
             identity=self.identity(task, upstream),
-            upstream=digests(upstream),
             data=self.config.data.to_dict(),
             seed=self.config.seed,
         )
-        return self._keep(task.name, (frozen, record))
+        return self._keep(task, (frozen, record), upstream)
 
-    def _keep(self, name: str, finished: reuse.Finished) -> Any:
-        checkpoints.save_finished(self.workdir, name, *finished)
-        return finished[0]
+    def _keep(self, task: Task, finished: reuse.Finished, upstream: Upstream) -> Any:
+        frozen, record = finished
+        save_finished(self.workdir, task.name, frozen, {**record, **self.origin(task, upstream)})
+        return frozen
 
 
 def prepare(
@@ -201,14 +216,9 @@ def prepare(
     for task in tasks:
         if task.name not in taken:
             _check_data(task, dataset)
-            if checkpoints.finished_record(workdir, task.name) is None:
+            if finished_record(workdir, task.name) is None:
                 task.stage.check()
     return Preparation(config, workdir, dataset, shared, tasks, taken, changes, tuple(siblings))
-
-
-def digests(upstream: Upstream) -> dict[str, str]:
-    """The digests of frozen stages, by name."""
-    return {name: checkpoints.digest(frozen) for name, frozen in upstream.items()}
 
 
 def _less_memory(task: Task, devices: Devices) -> str:

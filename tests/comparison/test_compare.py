@@ -26,13 +26,13 @@ def edit(path, **changes):
 
 
 @pytest.fixture(scope="session")
-def compared(evaluated, tmp_path_factory):
+def compared(evaluated, reseeded, tmp_path_factory):
     """(folder, result) of a comparison of a run that was evaluated, the same with another seed, and 100 test images."""
     folder = tmp_path_factory.mktemp("compared")
     run, _ = evaluated
     for name, seed in (("one", 0), ("two", 1)):
         shutil.copytree(run.workdir, folder / name)
-        edit(folder / name / "config.json", seed=seed)
+        reseeded(folder / name, seed)
     shutil.rmtree(folder / "two" / "eval")
     np.savez(folder / "real.npz", images=run.test.images[:100], labels=run.test.labels[:100])
     paths = [folder / name for name in ("one", "two", "real.npz")]

@@ -4,7 +4,7 @@ import json
 
 from experiment_jax import load_config, load_run, train
 from experiment_jax.networks.pretrained import weights
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs.finished import load_finished
 from regene_jax import sections
 
 SMOKE = {"classifier.widths": (4, 4), "decoder.widths": (4,), "perceptual.widths": (4,), "data.validation": 20}
@@ -20,7 +20,7 @@ def test_regene_compares_in_its_classifier_or_in_features_of_rotations(one, tmp_
     for kind, steps in (("classifier", 0), ("rotations", 3)):
         config = regene(perceptual__kind=kind, perceptual__steps=3, stages=("classifier", "perceptual", "decoder"))
         train(config, tmp_path / kind, one)
-        frozen, record = checkpoints.load_finished(tmp_path / kind, "perceptual", dict)
+        frozen, record = load_finished(tmp_path / kind, "perceptual", dict)
         assert (record["trained_steps"], bool(frozen)) == (steps, kind == "rotations")
         rows = [json.loads(line) for line in (tmp_path / kind / "metrics.jsonl").read_text().splitlines()]
         assert max([row["step"] for row in rows if row["stage"] == "perceptual"], default=0) == steps
@@ -45,5 +45,5 @@ def test_regene_compares_in_vgg16_of_the_installed_package(one, tmp_path, instal
     train(config, tmp_path / "run", one)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [row["perceptual"] > 0 for row in rows if row["stage"] == "decoder" and "perceptual" in row]
-    frozen, record = checkpoints.load_finished(tmp_path / "run", "perceptual", dict)
+    frozen, record = load_finished(tmp_path / "run", "perceptual", dict)
     assert record["trained_steps"] == 0 and frozen["weights"]["kernel_21"].shape == (3, 3, 512, 512)

@@ -10,7 +10,8 @@ import pytest
 from experiment_jax import load_config, load_run, train
 from experiment_jax.data.load import load
 from experiment_jax.method.build import build
-from experiment_jax.runs import checkpoints, directory, reuse
+from experiment_jax.runs import directory, reuse
+from experiment_jax.runs.finished import finished_record, load_finished, save_finished
 from experiment_jax.training.train import prepare
 from lsdm_jax.representation import Representation
 
@@ -84,9 +85,9 @@ def test_a_run_from_before_on_nonfinite_is_what_it_was_and_goes_on(finished, tin
         assert reuse.identity(then, dataset, DIGESTS) == reuse.identity(now, dataset, DIGESTS)
     assert directory.fingerprint(old) == directory.fingerprint(config)
     assert load_run(workdir).step == 4
-    before = checkpoints.finished_record(workdir, "matching")
+    before = finished_record(workdir, "matching")
     assert_identical(train(config, workdir, one), dict(load_run(finished[1]).model.params))
-    assert checkpoints.finished_record(workdir, "matching") == before
+    assert finished_record(workdir, "matching") == before
     taken = tiny(representation__from_run=str(workdir), stages=("representation",))
     assert train(taken, tmp_path / "taken", one).keys() == {"representation"}
 
@@ -111,7 +112,7 @@ def source(finished, tmp_path):
 def test_a_taken_stage_is_used_as_it_is_and_outlives_its_source(source, finished, tiny, one, tmp_path):
     workdir, config = tmp_path / "run", tiny(representation__from_run=str(source), stages=("representation",))
     frozen = train(config, workdir, one)
-    here, there = (checkpoints.finished_record(each, "representation") for each in (workdir, source))
+    here, there = (finished_record(each, "representation") for each in (workdir, source))
     assert here["digest"] == there["digest"] and here["from_run"] == str(source)
     assert not (workdir / "checkpoints" / "representation").exists()
     shutil.rmtree(source)
@@ -124,8 +125,8 @@ def test_a_source_that_changed_is_refused(source, tiny, one, tmp_path, tree, ref
     config = tiny(representation__from_run=str(source), stages=("representation",))
     train(config, tmp_path / "run", one)
     before = tree(tmp_path / "run")
-    frozen, record = checkpoints.load_finished(source, "representation", Representation.Frozen)
-    checkpoints.save_finished(source, "representation", frozen.replace(mean=frozen.mean + 1), record)
+    frozen, record = load_finished(source, "representation", Representation.Frozen)
+    save_finished(source, "representation", frozen.replace(mean=frozen.mean + 1), record)
     assert "is not the stage that this run began with" in refused(train, config, tmp_path / "run", one)
     assert tree(tmp_path / "run") == before
 

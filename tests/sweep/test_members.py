@@ -1,5 +1,7 @@
 """Members of a sweep: their names, what is refused before anything is trained, and training them one after another."""
 
+import contextlib
+import logging
 import re
 import shlex
 import shutil
@@ -9,8 +11,10 @@ import pytest
 
 from experiment_jax import Stopped, load_config, train
 from experiment_jax.files import write_text
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs import lock
+from experiment_jax.runs.finished import finished_record
 from experiment_jax.sweep import members
+from experiment_jax.sweep import train as sweep_train
 from experiment_jax.sweep.train import train_members, train_together
 from experiment_jax.training import loop
 from experiment_jax.training.logger import Logger, read_metrics
@@ -32,8 +36,7 @@ def define(spec, workdir, seeds=None, with_members=True, **overrides):
 def digests(workdir):
     """{stage: digest of what it froze} of one run."""
     return {
-        path.name: checkpoints.finished_record(workdir, path.name)["digest"]
-        for path in sorted((workdir / "finished").iterdir())
+        path.name: finished_record(workdir, path.name)["digest"] for path in sorted((workdir / "finished").iterdir())
     }
 
 
@@ -220,3 +223,26 @@ def test_each_shipped_sweep_is_sound(tmp_path, request, monkeypatch):
     for path in shipped:
         assert len(define(str(path), tmp_path / path.stem).members) > 1
         assert load_config(str(path)) is not None
+
+
+def test_a_member_that_another_process_trains_is_left_to_it_and_looked_at_again(two, one, monkeypatch, caplog):
+    monkeypatch.setattr(sweep_train, "PAUSE", 0.0)
+    before = [digests(two.directory(member)) for member in two.members]
+    with contextlib.ExitStack() as other, caplog.at_level("INFO", logger="experiment_jax"):
+        other.enter_context(lock.hold(two.directory(two.members[0])))
+
+        class LetsGo(logging.Handler):
+            def emit(self, record):
+                if record.getMessage().startswith("later: "):
+                    other.close()
+
+        handler = LetsGo()
+        logging.getLogger("experiment_jax").addHandler(handler)
+        try:
+            assert train_members(two, devices=one) == []
+        finally:
+            logging.getLogger("experiment_jax").removeHandler(handler)
+    turns = [message.rpartition(": ")[2] for message in caplog.messages if message.startswith("member ")]
+    assert turns == ["low", "high", "low"]
+    assert [digests(two.directory(member)) for member in two.members] == before
+    assert not list(two.workdir.glob("*.failed.txt"))

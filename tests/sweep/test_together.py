@@ -6,7 +6,7 @@ import pytest
 
 from experiment_jax import Stopped, load_run, train
 from experiment_jax.devices.mesh import Devices
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs.finished import finished_record
 from experiment_jax.sweep import members
 from experiment_jax.sweep.joint import JointSteps
 from experiment_jax.sweep.train import train_together
@@ -114,7 +114,7 @@ def test_seeds_in_one_program_have_their_own_data_noise_and_order(swept, tmp_pat
     assert train_together(found, one) == []
     assert traces == ["representation", "matching"]  # in either stage once, for members of different representations
     assert_as_alone(found, tmp_path, one)
-    kept = {checkpoints.finished_record(found.directory(member), "matching")["digest"] for member in found.members}
+    kept = {finished_record(found.directory(member), "matching")["digest"] for member in found.members}
     assert len(kept) == 2
 
 
@@ -188,7 +188,7 @@ def test_members_stop_and_go_on_together_or_from_the_latest_step_that_all_have(s
         assert_close(*(frozen(each, member)["matching"] for each in (found, whole)))
         rows = [read_metrics(each.directory(member)) for each in (found, whole)]
         assert [(row["stage"], row["step"]) for row in rows[0]] == [(row["stage"], row["step"]) for row in rows[1]]
-    digests = (checkpoints.finished_record(each.directory(second), "matching")["digest"] for each in (found, whole))
+    digests = (finished_record(each.directory(second), "matching")["digest"] for each in (found, whole))
     assert len(set(digests)) == 1
 
 

@@ -151,13 +151,15 @@ class Watched(Logger):
 def fit():
     """`fit(problem(…), workdir)` -> (state on the host, its step), trained by the loop; after a step `at[step]()`."""
 
-    def train(problem, workdir, validate=weights, at=()):
+    def train(problem, workdir, validate=weights, at=(), settings=(("seed", 0),)):
         (task, devices), section = problem, problem[0].section
-        with closing(Checkpoints(workdir, task.name, section.keep, section.best)) as kept:
+        steps = Steps(task, {}, devices)
+        origin = {"stage": task.name, "upstream": {}, "settings": dict(settings)}
+        with closing(Checkpoints(workdir, origin, section.keep, section.best, steps.like)) as kept:
             logger = Watched(task.name, workdir, task.schedule.total, kept.latest(), validate)
             logger.at = dict(at)
             with closing(logger), profiler(task.name, workdir, section) as profile:
-                state, step = loop.run(Steps(task, {}, devices), task.schedule, logger, kept, profile)
+                state, step = loop.run(steps, task.schedule, logger, kept, profile)
         return jax.tree.map(np.asarray, state), step
 
     return train

@@ -14,6 +14,7 @@ from experiment_jax.data.load import load, read
 from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.method.build import build
 from experiment_jax.runs import checkpoints, directory
+from experiment_jax.runs.finished import finished_record, load_finished
 from experiment_jax.training.logger import read_metrics
 from experiment_jax.training.train import prepare, train_stage
 from lsdm_jax.matching import Matching
@@ -28,7 +29,7 @@ def last_states(config, workdir):
     for task in build(config, load(config.data, config.seed)):
         step = checkpoints.latest_step(workdir, task.name)
         states[task.name] = checkpoints.restore(workdir, task.name, step, task.abstract_state(upstream))
-        upstream[task.name] = checkpoints.load_finished(workdir, task.name, task.stage.Frozen)[0]
+        upstream[task.name] = load_finished(workdir, task.name, task.stage.Frozen)[0]
     return states
 
 
@@ -53,7 +54,7 @@ def test_matching_in_dispatches_of_two_stops_and_resumes_too(
     with pytest.raises(Stopped):
         train(config, tmp_path / "parts", one)
     assert_identical(train(config, tmp_path / "parts", one), whole)
-    representation, matching = (checkpoints.finished_record(tmp_path / "parts", name) for name in FROZEN)
+    representation, matching = (finished_record(tmp_path / "parts", name) for name in FROZEN)
     assert matching["upstream"] == {"representation": representation["digest"]}
     assert read_metrics(tmp_path / "parts") == read_metrics(tmp_path / "whole")
 
@@ -77,10 +78,10 @@ def test_what_is_trained_is_what_is_written(finished, assert_identical):
     run = load_run(workdir)
     assert run.step == 4
     for name, frozen in run.model.params.items():
-        stored, record = checkpoints.load_finished(workdir, name, FROZEN[name])
+        stored, record = load_finished(workdir, name, FROZEN[name])
         assert_identical(frozen, stored)
         assert record["digest"] == checkpoints.digest(stored) and record["trained_steps"] == 4
-    record = checkpoints.finished_record(workdir, "matching")
+    record = finished_record(workdir, "matching")
     assert record["upstream"] == {"representation": checkpoints.digest(run.model.params["representation"])}
 
 
