@@ -6,6 +6,7 @@ are left as they are. What has no one meaning is refused: transparent pixels, se
 """
 
 import contextlib
+import io
 import os
 import threading
 import warnings
@@ -44,6 +45,16 @@ def read(path: Path, size: tuple[int, int] | None = None, wanted: str = "") -> n
         return pixels(image, size, wanted)
 
 
+def decode(content: bytes) -> np.ndarray:
+    """What the content of an image file shows; see `read`.
+
+    Raises:
+        UserError: what `opened` or `pixels` refuses; the line names no path.
+    """
+    with _opened(content) as image:
+        return pixels(image)
+
+
 def read_all(files: list[Path], shape: tuple[int, int, int], wanted: str) -> np.ndarray:
     """What image files show, brought to the channels of one shape: uint8 `[N, height, width, channels]`.
 
@@ -78,25 +89,38 @@ def opened(path: Path, wanted: str = "") -> Iterator[Image.Image]:
             what else the block refuses; the line begins with the path.
     """
     try:
-        if not Path(path).stat().st_size:
-            raise UserError("is empty, 0 bytes; write it again, or move it away")
-        with _open(path) as image:
-            _check_end(image)
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it readable") from None
+    try:
+        with _opened(content, wanted) as image:
             yield image
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+@contextlib.contextmanager
+def _opened(content: bytes, wanted: str = "") -> Iterator[Image.Image]:
+    """`opened`, of what a file holds."""
+    if not content:
+        raise UserError("is empty, 0 bytes; write it again, or move it away")
+    try:
+        with _open(content) as image:
+            _check_end(image, content)
+            yield image
+    except UserError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(f"{path}: has far too many pixels{wanted and '; '}{wanted}") from None
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
+        raise UserError(f"has far too many pixels{wanted and '; '}{wanted}") from None
     except UnidentifiedImageError:
         raise UserError(
-            f"{path}: is neither a PNG nor a JPEG, WebP or GIF, or its beginning is broken; move it away, or write it "
-            "again"
+            "is neither a PNG nor a JPEG, WebP or GIF, or its beginning is broken; move it away, or write it again"
         ) from None
     except Exception as error:  # Pillow raises almost anything of a file that ends too soon or lies
         reason = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"{path}: cannot be read ({reason[0]}); write it again") from error
+        raise UserError(f"cannot be read ({reason[0]}); write it again") from error
 
 
 def pixels(image: Image.Image, size: tuple[int, int] | None = None, wanted: str = "") -> np.ndarray:
@@ -159,12 +183,12 @@ def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
             raise UserError(f"{path}: is neither a file nor a folder of its own, or may not be read; move it away")
 
 
-def _open(path: Path) -> Image.Image:
+def _open(content: bytes) -> Image.Image:
     """Pillow's image, its tags read; what Pillow warns of is an error."""
     with OPENING, warnings.catch_warnings():
         warnings.filterwarnings("error", category=RuntimeWarning)  # far too many pixels
         warnings.filterwarnings("error", category=UserWarning)  # tags that cannot be read: is the image to be turned?
-        image = Image.open(path, formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
         try:
             if image.format != "PNG":  # which has checksums, and would be decoded for its tags
                 image.getexif()
@@ -174,19 +198,17 @@ def _open(path: Path) -> Image.Image:
         return image
 
 
-def _check_end(image: Image.Image) -> None:
+def _check_end(image: Image.Image, content: bytes) -> None:
     """Refuses a PNG whose checksums are wrong, and a JPEG or GIF without the mark of its end: where zeros stand in its
     place, Pillow decodes them without a word."""
-    path = image.filename
     if image.format == "PNG":
-        with Image.open(path, formats=("PNG",)) as again:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as again:
             again.verify()
         return
-    content = Path(path).read_bytes() if image.format in ("JPEG", "MPO", "GIF") else b""
     if image.format == "GIF":
         ends = content.rstrip(b"\0").endswith(b";")
-    else:
-        ends = content.rfind(b"\xff\xd9") >= content.rfind(b"\xff\xda")  # an end after the last scan's start
+    else:  # an end after the last scan's start; a WebP says how long it is
+        ends = image.format == "WEBP" or content.rfind(b"\xff\xd9") >= content.rfind(b"\xff\xda")
     if not ends:
         raise UserError("ends too soon; write it again")
 
@@ -196,15 +218,15 @@ def _values(image: Image.Image) -> np.ndarray:
     channels is opacity."""
     stored = image.tile[0].args if image.format == "PNG" else ""
     if stored in DEEP:
-        values = _sixteen_bits(image.filename, stored)
+        values = _sixteen_bits(image.fp.getvalue(), stored)
     else:
-        shown = ImageOps.exif_transpose(image)
-        mode = SHOWN.get(shown.mode)
-        if shown.mode == "P":
-            mode = "RGBA" if shown.has_transparency_data else "RGB"
+        ImageOps.exif_transpose(image, in_place=True)
+        mode = SHOWN.get(image.mode)
+        if image.mode == "P":
+            mode = "RGBA" if image.has_transparency_data else "RGB"
         if mode is None:
-            raise UserError(f"is of mode {shown.mode}; save it as 8 bits of grey or RGB")
-        values = np.asarray(shown.convert(mode))
+            raise UserError(f"is of mode {image.mode}; save it as 8 bits of grey or RGB")
+        values = np.asarray(image if image.mode == mode else image.convert(mode))
         values = values.reshape(*values.shape[:2], -1)
     if values.shape[-1] in (2, 4) or "transparency" not in image.info:
         return values
@@ -213,7 +235,7 @@ def _values(image: Image.Image) -> np.ndarray:
     return np.concatenate([values, opacity.astype(values.dtype)], axis=-1)
 
 
-def _sixteen_bits(path: str, stored: str) -> np.ndarray:
+def _sixteen_bits(content: bytes, stored: str) -> np.ndarray:
     """The samples of a PNG of 16 bits, the right way up: uint16 `[height, width, channels]`.
 
     Pillow keeps the upper 8 bits of colours. It is made to read the lower ones too, as if the bytes came in the other
@@ -221,7 +243,7 @@ def _sixteen_bits(path: str, stored: str) -> np.ndarray:
     """
 
     def decoded(stored: str) -> np.ndarray:
-        with Image.open(path, formats=("PNG",)) as image:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             image.tile = [image.tile[0]._replace(args=stored)]
             return np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
 

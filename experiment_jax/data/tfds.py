@@ -1,4 +1,8 @@
-"""Prepared TFDS data sets, read without TensorFlow. Every error is one line: what is wrong, what to type."""
+"""Prepared TFDS data sets, read without TensorFlow. Every error is one line: what is wrong, what to type.
+
+Images are decoded by `data.image_files`, not by TFDS: that takes OpenCV where it is installed and Pillow where it is
+not, and the two do not give the same arrays.
+"""
 
 import dataclasses
 import importlib.util
@@ -9,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from experiment_jax.data import image_files
+from experiment_jax.data.image_arrays import with_channels
+from experiment_jax.data.split import UNPAIRED
 from experiment_jax.errors import UserError
 
 
@@ -21,7 +28,7 @@ class Source:
         count: of its examples.
         class_names: () where it has no labels, or where labels are not used.
         rows: the examples at some indices, dictionaries with an `image` uint8 `[height, width, channels]` and a
-            `label`.
+            `label`, -1 where there is none.
         labels: the labels at some indices; no image is decoded for them.
     """
 
@@ -34,7 +41,7 @@ class Source:
 
 def root() -> str:
     """Where prepared sets are looked for by name."""
-    return os.environ.get("TFDS_DATA_DIR", str(Path("~/tensorflow_datasets").expanduser()))
+    return os.path.expanduser(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
 
 
 def is_folder(name: str) -> bool:
@@ -59,7 +66,8 @@ def source(name: str, split: str, root: str, label: str | None) -> Source:
             attributes/Smiling; None: labels do not matter.
 
     Raises:
-        UserError: no such set or split or feature, or files that cannot be read.
+        UserError: no such set or split or feature, images or labels of a kind that is not read, or files that cannot
+            be read.
     """
     import tensorflow_datasets as tfds
 
@@ -67,7 +75,8 @@ def source(name: str, split: str, root: str, label: str | None) -> Source:
     features = builder.info.features or {}
     if "image" not in features:
         raise UserError(f"data.name={name}: needs the feature image; it has {', '.join(features)}")
-    names = () if label is None else _class_names(features, label, name)
+    encoded = _is_encoded(tfds, features["image"], name)
+    names = () if label is None else _class_names(tfds, features, label, name)
     if split not in builder.info.splits:
         advice = "; compare with images held out of train: type --config.evaluation.protocol=validation_1k"
         has = ", ".join(builder.info.splits)
@@ -77,22 +86,71 @@ def source(name: str, split: str, root: str, label: str | None) -> Source:
             f"data.name={name}: is prepared as {builder.info.file_format.value}, which cannot be read at random; "
             f"type: {_prepare(name)}"
         )
-    decoders = {"image": tfds.decode.SkipDecoding()}
-    rows = _reading(name, lambda: builder.as_data_source(split)).__getitems__
-    bare = _reading(name, lambda: builder.as_data_source(split, decoders=decoders)).__getitems__
-    count = builder.info.splits[split].num_examples
-    return Source(
-        name,
-        count,
-        names,
-        lambda index: [
-            dict(image=row["image"], label=_label(row, label)) for row in _reading(name, lambda: rows(index))
-        ],
-        lambda index: [_label(row, label) for row in _reading(name, lambda: bare(index))],
-    )
+    decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
+    read = _reading(name, lambda: builder.as_data_source(split, decoders=decoders)).__getitems__
+
+    def records(index: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
+        found = _reading(name, lambda: read(index))
+        for number, row in zip(index, found, strict=True):
+            if row["image"] is None or not len(
+                row["image"]
+            ):  # what is read of records behind the end of a file that was cut off
+                raise UserError(
+                    f"data.name={name}: record {number} of {split} is empty; prepare it again: {_prepare(name)}"
+                )
+        return list(zip(index, found, strict=True))
+
+    def image(row: dict[str, Any], number: int) -> np.ndarray:
+        if not encoded:
+            return row["image"]
+        try:
+            shown = image_files.decode(row["image"])
+            channels = features["image"].shape[-1]
+            return with_channels(shown, channels) if channels in (1, 3) else shown
+        except UserError as error:
+            raise UserError(f"data.name={name}: image {number} of {split}: {error}") from None
+
+    def class_of(row: dict[str, Any], number: int) -> int:
+        if label is None:
+            return 0
+        for part in label.split("/"):
+            row = row[part]
+        if not UNPAIRED <= row < len(names):
+            raise UserError(
+                f"data.name={name}: {label} of image {number} of {split} is {row}; its {len(names)} classes are 0 to "
+                f"{len(names) - 1}, and -1 is none; prepare it again: {_prepare(name)}"
+            )
+        return int(row)
+
+    def rows(index: Sequence[int]) -> list[dict[str, Any]]:
+        return [dict(image=image(row, number), label=class_of(row, number)) for number, row in records(index)]
+
+    def labels(index: Sequence[int]) -> list[int]:
+        return [class_of(row, number) for number, row in records(index)]
+
+    return Source(name, builder.info.splits[split].num_examples, names, rows, labels)
 
 
-def _class_names(features: Any, label: str, name: str) -> tuple[str, ...]:
+def _is_encoded(tfds: Any, feature: Any, name: str) -> bool:
+    """Whether images are kept as the content of image files, not as arrays.
+
+    Raises:
+        UserError: they are not images of whole numbers; of float32 a PNG holds the bits, not the values.
+    """
+    if isinstance(feature, tfds.features.Image):
+        if np.dtype(feature.np_dtype) not in (np.uint8, np.uint16):
+            raise UserError(f"data.name={name}: has images of {np.dtype(feature.np_dtype)}; prepare them as uint8")
+        return True
+    plain = type(feature) is tfds.features.Tensor and np.dtype(feature.np_dtype) == np.uint8
+    if not plain or len(feature.shape) != 3 or feature.shape[-1] not in (1, 3):
+        raise UserError(
+            f"data.name={name}: image is {feature}; prepare it as tfds.features.Image, or as an array of uint8 "
+            "[height, width, 1 or 3]"
+        )
+    return False
+
+
+def _class_names(tfds: Any, features: Any, label: str, name: str) -> tuple[str, ...]:
     """The classes of a feature, "not Smiling" and "Smiling" of a truth value."""
     found = features
     for part in label.split("/"):
@@ -102,9 +160,10 @@ def _class_names(features: Any, label: str, name: str) -> tuple[str, ...]:
                 f"{', '.join(sorted(_leaves(features)))}"
             )
         found = found[part]
-    if hasattr(found, "names"):
+    if type(found) is tfds.features.ClassLabel and found.num_classes:  # a sequence of these has the same attributes
         return tuple(found.names)
-    if hasattr(found, "keys") or np.dtype(found.np_dtype) != bool:
+    of_truth = isinstance(found, tfds.features.Tensor) and found.shape == () and np.dtype(found.np_dtype) == bool
+    if not of_truth:
         raise UserError(f"data.label={label}: is neither a class label nor a truth value; choose another feature")
     last = label.rpartition("/")[2]
     return f"not {last}", last
@@ -114,14 +173,6 @@ def _leaves(features: Any, path: str = "") -> list[str]:
     if not hasattr(features, "keys"):
         return [path]
     return [leaf for key in features for leaf in _leaves(features[key], f"{path}/{key}" if path else key)]
-
-
-def _label(row: dict[str, Any], label: str | None) -> int:
-    if label is None:
-        return 0
-    for part in label.split("/"):
-        row = row[part]
-    return int(row)
 
 
 def _builder(tfds: Any, name: str, root: str) -> Any:
