@@ -88,47 +88,66 @@ def source(name: str, split: str, root: str, label: str | None) -> Source:
         )
     decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
     read = _reading(name, lambda: builder.as_data_source(split, decoders=decoders)).__getitems__
+    records = _Records(name, split, label, len(names), (features["image"].shape[-1] or 0) if encoded else None, read)
+    return Source(name, builder.info.splits[split].num_examples, names, records.rows, records.labels)
 
-    def records(index: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
-        found = _reading(name, lambda: read(index))
-        for number, row in zip(index, found, strict=True):
-            if row["image"] is None or not len(
-                row["image"]
-            ):  # what is read of records behind the end of a file that was cut off
-                raise UserError(
-                    f"data.name={name}: record {number} of {split} is empty; prepare it again: {_prepare(name)}"
-                )
-        return list(zip(index, found, strict=True))
 
-    def image(row: dict[str, Any], number: int) -> np.ndarray:
-        if not encoded:
+@dataclasses.dataclass(frozen=True)
+class _Records:
+    """The records of one split of a prepared set.
+
+    Attributes:
+        name: of the set, as it was given.
+        split: of the set.
+        label: the feature that is the class; None: labels do not matter.
+        classes: how many there are.
+        channels: that the set says its images have, 0 where it does not; None: its images are arrays already.
+        read: the records at some indices, images not decoded.
+    """
+
+    name: str
+    split: str
+    label: str | None
+    classes: int
+    channels: int | None
+    read: Callable[[Sequence[int]], list[dict[str, Any]]]
+
+    def rows(self, index: Sequence[int]) -> list[dict[str, Any]]:
+        """See `Source`."""
+        return [dict(image=self._image(i, row), label=self._class(i, row)) for i, row in self._found(index)]
+
+    def labels(self, index: Sequence[int]) -> list[int]:
+        """See `Source`."""
+        return [self._class(i, row) for i, row in self._found(index)]
+
+    def _found(self, index: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
+        found = list(zip(index, _reading(self.name, lambda: self.read(index)), strict=True))
+        for number, row in found:
+            if row["image"] is None or not len(row["image"]):  # what is read behind the end of a file that was cut off
+                reason = f"record {number} of {self.split} is empty"
+                raise UserError(f"data.name={self.name}: {reason}; prepare it again: {_prepare(self.name)}")
+        return found
+
+    def _image(self, number: int, row: dict[str, Any]) -> np.ndarray:
+        if self.channels is None:
             return row["image"]
         try:
             shown = image_files.decode(row["image"])
-            channels = features["image"].shape[-1]
-            return with_channels(shown, channels) if channels in (1, 3) else shown
+            return with_channels(shown, self.channels) if self.channels in (1, 3) else shown
         except UserError as error:
-            raise UserError(f"data.name={name}: image {number} of {split}: {error}") from None
+            raise UserError(f"data.name={self.name}: image {number} of {self.split}: {error}") from None
 
-    def class_of(row: dict[str, Any], number: int) -> int:
-        if label is None:
+    def _class(self, number: int, row: dict[str, Any]) -> int:
+        if self.label is None:
             return 0
-        for part in label.split("/"):
+        for part in self.label.split("/"):
             row = row[part]
-        if not UNPAIRED <= row < len(names):
+        if not UNPAIRED <= row < self.classes:
             raise UserError(
-                f"data.name={name}: {label} of image {number} of {split} is {row}; its {len(names)} classes are 0 to "
-                f"{len(names) - 1}, and -1 is none; prepare it again: {_prepare(name)}"
+                f"data.name={self.name}: {self.label} of image {number} of {self.split} is {row}; its {self.classes} "
+                f"classes are 0 to {self.classes - 1}, and -1 is none; prepare it again: {_prepare(self.name)}"
             )
         return int(row)
-
-    def rows(index: Sequence[int]) -> list[dict[str, Any]]:
-        return [dict(image=image(row, number), label=class_of(row, number)) for number, row in records(index)]
-
-    def labels(index: Sequence[int]) -> list[int]:
-        return [class_of(row, number) for number, row in records(index)]
-
-    return Source(name, builder.info.splits[split].num_examples, names, rows, labels)
 
 
 def _is_encoded(tfds: Any, feature: Any, name: str) -> bool:
