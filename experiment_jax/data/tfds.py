@@ -1,6 +1,6 @@
 """Prepared TFDS data sets, read without TensorFlow. Every error is one line: what is wrong, what to type.
 
-Images are decoded by `data.image_files`, not by TFDS: that takes OpenCV where it is installed and Pillow where it is
+Images are decoded by `data.decoding`, not by TFDS: that takes OpenCV where it is installed and Pillow where it is
 not, and the two do not give the same arrays.
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from experiment_jax.data import image_files
-from experiment_jax.data.image_arrays import with_channels
-from experiment_jax.data.split import UNPAIRED
 from experiment_jax.errors import UserError
+
+UNKNOWN = -1  # TFDS's own label of an image that has none
+Decode = Callable[[bytes, int], np.ndarray]  # the content of an image file, channels -> uint8 [height, width, channels]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def title(name: str) -> str:
     return path.parent.name if os.sep in name and path.name[:1].isdigit() else path.name
 
 
-def source(name: str, split: str, root: str, label: str | None) -> Source:
+def source(name: str, split: str, root: str, label: str | None, decode: Decode) -> Source:
     """One split of a prepared set.
 
     Args:
@@ -64,6 +64,7 @@ def source(name: str, split: str, root: str, label: str | None) -> Source:
         root: where sets are looked for by name.
         label: the feature that is the class, a ClassLabel or a truth value, of a nested one with slashes, as in
             attributes/Smiling; None: labels do not matter.
+        decode: `data.decoding.decode`.
 
     Raises:
         UserError: no such set or split or feature, images or labels of a kind that is not read, or files that cannot
@@ -88,7 +89,8 @@ def source(name: str, split: str, root: str, label: str | None) -> Source:
         )
     decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
     read = _reading(name, lambda: builder.as_data_source(split, decoders=decoders)).__getitems__
-    records = _Records(name, split, label, len(names), (features["image"].shape[-1] or 0) if encoded else None, read)
+    channels = (features["image"].shape[-1] or 0) if encoded else None
+    records = _Records(name, split, label, len(names), channels, read, decode)
     return Source(name, builder.info.splits[split].num_examples, names, records.rows, records.labels)
 
 
@@ -103,6 +105,7 @@ class _Records:
         classes: how many there are.
         channels: that the set says its images have, 0 where it does not; None: its images are arrays already.
         read: the records at some indices, images not decoded.
+        decode: see `source`.
     """
 
     name: str
@@ -111,6 +114,7 @@ class _Records:
     classes: int
     channels: int | None
     read: Callable[[Sequence[int]], list[dict[str, Any]]]
+    decode: Decode
 
     def rows(self, index: Sequence[int]) -> list[dict[str, Any]]:
         """See `Source`."""
@@ -132,8 +136,7 @@ class _Records:
         if self.channels is None:
             return row["image"]
         try:
-            shown = image_files.decode(row["image"])
-            return with_channels(shown, self.channels) if self.channels in (1, 3) else shown
+            return self.decode(row["image"], self.channels)
         except UserError as error:
             raise UserError(f"data.name={self.name}: image {number} of {self.split}: {error}") from None
 
@@ -142,7 +145,7 @@ class _Records:
             return 0
         for part in self.label.split("/"):
             row = row[part]
-        if not UNPAIRED <= row < self.classes:
+        if not UNKNOWN <= row < self.classes:
             raise UserError(
                 f"data.name={self.name}: {self.label} of image {number} of {self.split} is {row}; its {self.classes} "
                 f"classes are 0 to {self.classes - 1}, and -1 is none; prepare it again: {_prepare(self.name)}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiment_jax.data import image_files
+from experiment_jax.data import decoding, image_files
 from experiment_jax.errors import UserError
 from experiment_jax.files import replacing
 from experiment_jax.runs.run import Run
@@ -54,7 +54,7 @@ def read(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
     wanted = f"the run enlarges {width}x{height}"
     try:
         with image_files.opened(path, wanted) as image:
-            shown = image_files.pixels(image, (height, width), wanted)
+            shown = decoding.pixels(image, (height, width), wanted)
             if image.mode != MODES[channels]:
                 raise UserError(
                     f"is of mode {image.mode}; the run enlarges {CALLED[MODES[channels]]} images: convert it to "
