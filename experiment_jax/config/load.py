@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from ml_collections import ConfigDict
 
-from experiment_jax.config import durations
+from experiment_jax.config import durations, numbers
 from experiment_jax.config.types import flat, optional_settings
 from experiment_jax.errors import UserError
 from experiment_jax.files import shipped
@@ -41,8 +41,8 @@ def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
         raise UserError(f"--config {spec}: {path} has no variant {variant!r}; choose one of {', '.join(variants)}")
     override(config, variants.get(variant, {}))
     override(config, overrides or {})
-    if config.seed < 0:
-        raise UserError(f"--config.seed={config.seed}: a seed is 0 or more, as in --config.seed=0")
+    numbers.seed(config.seed, "--config.seed")
+    numbers.count(config.evaluation.batch_size, "--config.evaluation.batch_size")
     return config.lock()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax.data.split import UNPAIRED, Split
+from experiment_jax.data import conditions
+from experiment_jax.data.split import Split
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import classification_score, latents, super_resolution
@@ -83,13 +84,18 @@ def evaluate_images(
         options: see `Plan`; there are as many samples as images, drawn once.
 
     Raises:
-        UserError: images of another shape, or labels that the data set does not have.
+        UserError: images of another shape or type, or labels that the data set does not have.
     """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        found = f"{images.dtype} {list(images.shape)}"
+        raise UserError(f"images are {found}; give uint8 [N, height, width, channels], or read them by read_images")
     plan = Plan(**{**options, "num_samples": len(images)})
     reference, _ = reference_of(config, plan)
-    classes = len(reference.judge.class_names)
-    if labels is not None and not UNPAIRED <= labels.min() <= labels.max() < classes:
-        raise UserError(f"labels are from {labels.min()} to {labels.max()}; the data set's are from 0 to {classes - 1}")
+    if labels is not None:
+        labels = conditions.labels(labels, len(reference.judge.class_names), "labels", unknown=True)
+        if len(labels) != len(images):
+            raise UserError(f"labels are {len(labels)} for {len(images)} images; give one an image")
     features = reference.features_of(images)
     results = {"method": "images", "dataset": config.data.name, **plan.marks()}
     results |= reference.measure_real() | reference.measure_samples(images, features, labels)

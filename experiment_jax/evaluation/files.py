@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.config import numbers
 from experiment_jax.data import image_files, load
 from experiment_jax.data.image_arrays import as_bytes, as_shape
 from experiment_jax.data.labels import as_classes, of_folders
@@ -39,7 +40,11 @@ def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 
         count: how many samples.
         protocol: says which real images' labels, or low resolution, samples are drawn for; by default the config's.
         seed: of the samples' noise and of the choice of real images.
+
+    Raises:
+        UserError: a count or a seed that is none, or what `Run.sample` refuses; nothing is written.
     """
+    count, seed = numbers.count(count, "count"), numbers.seed(seed)
     split, _ = protocols.parse(protocol or run.config.evaluation.protocol)
     train, test = train_and_test(run.config, split)
     chosen = conditions(train if split == "train" else test, count, np.random.default_rng(seed))

@@ -20,6 +20,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiment_jax.config import load as configs
+from experiment_jax.config import numbers
 from experiment_jax.errors import UserError
 from experiment_jax.files import write_text
 from experiment_jax.runs import directory
@@ -85,6 +86,8 @@ def define(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seed
         UserError: the config has no sweep, two members are called alike, a setting is unknown or given twice, or the
             directory holds something else.
     """
+    if seeds is not None:
+        seeds = numbers.count(seeds, "--seeds")
     own = [_named(each) for each in configs.sweep(spec)] if members else [(_title(spec), {})]
     for name, settings in own:
         for key in sorted(settings.keys() & overrides.keys()):
