@@ -163,6 +163,7 @@ def _measure(
     results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
     results["latents_per_second"] = timed(run, run.sample_latents, condition, plan.seed)[1]
     if run.model.degrade is None and run.model.conditional:
+        latents.tell_of_missing_classes(run, reference.real, chosen.labels)
         results |= latents.floor(run, reference.real, real)
     if run.model.degrade is not None:
         results |= super_resolution.measure_rivals(
@@ -196,7 +197,7 @@ def _measure_samples(
         own = space.extractor.features(space.take(samples.images))
         results |= space.measure_samples(own) | space.measure_against(moments, own)
     by_class = heeded if run.model.degrade is None else None
-    results |= latents.sample_metrics(run, reference.real, real, samples.latents, by_class)
+    results |= latents.sample_metrics(reference.real, real, samples.latents, by_class)
     if run.model.tests:
         results |= latents.acceptance_metrics(samples, labels, run.dataset.num_classes)
         latents.warn_of_rejected_classes(run, samples, labels)

@@ -19,6 +19,7 @@ from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.extractors.judge import Judge, digests
 from experiment_jax.extractors.space import Space, spread
 from experiment_jax.metrics import frechet, neighbours
+from experiment_jax.metrics.accuracy import share_right
 from experiment_jax.metrics.checks import check_points
 
 log = logging.getLogger(__name__)
@@ -140,12 +141,6 @@ class Reference:
             verdicts = witness.classify(witness.encode(images))
             results[f"accuracy_{kind}_{title}"] = share_right(verdicts, labels)
         return {key: value for key, value in results.items() if value is not None}
-
-
-def share_right(verdicts: np.ndarray, labels: np.ndarray) -> float | None:
-    """The share of `verdicts` `[N]` that are the `labels` int32 `[N]`, of those that are known; None: none is."""
-    known = labels != UNPAIRED
-    return float(np.mean(verdicts[known] == labels[known])) if known.any() else None
 
 
 def space_of(

@@ -21,8 +21,8 @@ import numpy as np
 from experiment_jax.data import passes
 from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.drawing import pictures
-from experiment_jax.extractors.extractor import Distance
 from experiment_jax.errors import UserError
+from experiment_jax.extractors.extractor import Distance
 from experiment_jax.extractors.judge import Judge
 from experiment_jax.metrics import frechet, restoration
 from experiment_jax.networks.ssim import ssim
@@ -38,7 +38,7 @@ def condition(run: Run, real: Split, seed: int = 0) -> np.ndarray:
     Raises:
         UserError: images without a label, where labels are what samples are drawn for.
     """
-    if run.model.degrade is None and (real.labels == UNPAIRED).any():
+    if run.model.sample is not None and run.model.degrade is None and (real.labels == UNPAIRED).any():
         raise UserError(
             f"data.name={run.config.data.name}: none of these images has a label to draw samples for; compare with "
             "others, as in --protocol train_1k or validation_1k"
