@@ -19,6 +19,7 @@ from experiment_jax.comparison import comparable, compare_page, contenders, kept
 from experiment_jax.comparison.compare_page import Comparison
 from experiment_jax.comparison.contenders import Contender
 from experiment_jax.comparison.table import Row, best_of, numbers
+from experiment_jax.config.places import place
 from experiment_jax.data import load
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import evaluate as evaluation
@@ -58,7 +59,7 @@ def compare(
             config to measure samples by, an `out` that holds something else, or what `evaluate` and `evaluate_images`
             refuse. Nothing is written to `out` then.
     """
-    out = Path(out)
+    out = place(out, "--out")
     check_directory(out)
     plan, found = Plan(**options), contenders.find(paths)
     terms = _terms(found, config, plan)

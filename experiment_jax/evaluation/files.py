@@ -11,6 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.config import numbers
+from experiment_jax.config.places import place
 from experiment_jax.data import image_files, load
 from experiment_jax.data.image_arrays import as_bytes, as_shape
 from experiment_jax.data.labels import as_classes, of_folders
@@ -72,7 +73,7 @@ def read_images(path: str | Path, data: ConfigDict, flag: str = "--images") -> S
             one again and again, or labels that are not classes; see `data.image_files`, `data.image_arrays` and
             `data.labels`.
     """
-    path = Path(path)
+    path = place(path, flag)
     train, class_names = load.read(data, "train")
     read = _read_folder if os.path.isdir(path) else _read_npz  # in place of Path.is_dir, which raises of odd names
     try:

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config import numbers
 from experiment_jax.config.load import override
+from experiment_jax.config.places import place
 from experiment_jax.config.types import from_json, to_json
 from experiment_jax.data import conditions, load, passes
 from experiment_jax.data.split import Dataset, Split
@@ -203,7 +204,7 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
     Raises:
         UserError: no run there, a stage that is not finished, or no checkpoint of that step.
     """
-    workdir = Path(workdir)
+    workdir = place(workdir, "--workdir")
     if step is not None:
         step = numbers.whole(step, "--step", 0, numbers.LARGEST_SEED)
     config = directory.read_config(workdir)

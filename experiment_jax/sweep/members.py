@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config import load as configs
 from experiment_jax.config import numbers
+from experiment_jax.config.places import lasting, place
 from experiment_jax.errors import UserError
 from experiment_jax.files import write_text
 from experiment_jax.runs import directory
@@ -107,7 +108,7 @@ def define(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seed
     for name, count in collections.Counter(member.name for member in found).items():
         if count > 1:
             raise UserError(f"--sweep: {count} members are called {name}; yield (name, overrides), each its own name")
-    sweep = Sweep(Path(workdir), spec, rest, tuple(found))
+    sweep = Sweep(place(workdir, "--workdir"), lasting(spec), rest, tuple(found))
     _check_directory(sweep)
     for member in sweep.members:  # whatever is mistyped in one is said before another is trained
         with of(member):
@@ -141,7 +142,7 @@ def _named(each: Any) -> tuple[str, dict[str, Any]]:
 
 def _check_directory(sweep: Sweep) -> None:
     if (sweep.workdir / RECORD).is_file():
-        if (before := read(sweep.workdir).spec) != sweep.spec:
+        if lasting(before := read(sweep.workdir).spec) != sweep.spec:
             raise UserError(f"--workdir {sweep.workdir}: holds a sweep of {before}; choose another --workdir")
     elif sweep.workdir.is_file() or (sweep.workdir.is_dir() and any(sweep.workdir.iterdir())):
         raise UserError(f"--workdir {sweep.workdir}: is not empty and holds no sweep; choose another --workdir")
@@ -160,12 +161,13 @@ def read(workdir: str | Path) -> Sweep:
     Raises:
         UserError: there is none.
     """
-    path = Path(workdir) / RECORD
+    workdir = place(workdir, "--workdir")
+    path = workdir / RECORD
     if not path.is_file():
         raise UserError(f"--workdir {workdir}: holds no sweep; train one: python train.py --sweep --workdir {workdir}")
     record = json.loads(path.read_text())
     members = tuple(Member(**member) for member in record["members"])
-    return Sweep(Path(workdir), record["config"], record["overrides"], members)
+    return Sweep(workdir, record["config"], record["overrides"], members)
 
 
 def command_lines(sweep: Sweep, arguments: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.config.places import place
 from experiment_jax.data.load import load
 from experiment_jax.data.split import Dataset
 from experiment_jax.devices import pmap, processes
@@ -183,7 +184,7 @@ def prepare(
     siblings: Sequence[Path] = (),
 ) -> Preparation:
     """Looks at everything that can be refused before anything is written; see `train`."""
-    workdir = Path(workdir)
+    workdir = place(workdir, "--workdir")
     changes = directory.check(workdir, config)
     dataset = dataset or load(config.data, config.seed)
     shared = pmap.choose(config.parallel, devices)
