@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -23,6 +23,13 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text)
+
+
+def set_aside(paths: Iterable[Path], tag: str) -> None:
+    """Renames files that are there from NAME.ENDING to NAME-<tag>.ENDING, before poorer ones take their places."""
+    for path in paths:
+        if path.is_file():
+            path.replace(path.with_name(f"{path.stem}-{tag}{path.suffix}"))
 
 
 def shipped(name: str) -> Path:

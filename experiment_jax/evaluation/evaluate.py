@@ -1,8 +1,8 @@
 """Evaluation of a run: metrics.json, samples.png and the pictures of its figures under `DIR/eval/<step>/`."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from experiment_jax.data import conditions
 from experiment_jax.data.split import Split
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import classification_score, latents, super_resolution
+from experiment_jax.evaluation import classification_score, earlier, latents, super_resolution
 from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.real_images import real_images, train_and_test
@@ -20,7 +20,6 @@ from experiment_jax.evaluation.reference import Reference, space_of
 from experiment_jax.evaluation.shown import picture
 from experiment_jax.extractors import judges, public, references, similarity
 from experiment_jax.extractors.extractor import Distance
-from experiment_jax.files import write_text
 from experiment_jax.method.build import resolve
 from experiment_jax.method.stage import Samples
 from experiment_jax.metrics import frechet, noise
@@ -32,6 +31,8 @@ Figure = Callable[[Run, Reference], tuple[Mapping[str, Any], Mapping[str, np.nda
 
 def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[str, Any]:
     """Measures a run, writes metrics.json and samples.png, returns the metrics, flat; what does not apply is absent.
+
+    What an earlier evaluation of the same samples measured besides stays among them, see `evaluation.earlier`.
 
     Args:
         run: from `load_run`; one that does not sample yet has its reconstructions measured.
@@ -64,6 +65,7 @@ def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[s
         drawn = picture(run, reference.real.test.images, samples, chosen.labels)
     else:
         drawn = super_resolution.picture(run, chosen, condition, plan.seed)
+    results = earlier.joined(_folder(run), results)
     _write(run, results, {"samples": drawn})
     for draw in drawing:
         found, drawn = draw(run, reference)
@@ -241,7 +243,10 @@ def keep_reference(config: ConfigDict, path: str, **options: Any) -> dict[str, A
 
 
 def _write(run: Run, results: Mapping[str, Any], drawn: Mapping[str, np.ndarray]) -> None:
-    folder = run.workdir / "eval" / str(run.step)
     for name, image in drawn.items():
-        pictures.save(folder / f"{name}.png", image)
-    write_text(folder / "metrics.json", json.dumps(results, indent=2) + "\n")
+        pictures.save(_folder(run) / f"{name}.png", image)
+    earlier.write(_folder(run), results)
+
+
+def _folder(run: Run) -> Path:
+    return run.workdir / "eval" / str(run.step)

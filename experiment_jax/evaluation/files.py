@@ -20,7 +20,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation import super_resolution
 from experiment_jax.evaluation.real_images import conditions, train_and_test
-from experiment_jax.files import replacing
+from experiment_jax.files import replacing, set_aside
 from experiment_jax.runs.run import Run
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 
     """Writes samples to `DIR/eval/<step>/samples.npz` and returns that path.
 
     The file holds `images` uint8 and their `labels`; where the run starts from low-resolution images, also those, as
-    `low` float32.
+    `low` float32. One that is there and holds more is kept beside it, as `samples-<count>.npz`.
 
     Args:
         run: from `load_run`.
@@ -53,10 +53,22 @@ def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 
     condition = super_resolution.condition(run, chosen, seed)
     low = {} if run.model.degrade is None else {"low": condition}
     arrays = dict(images=run.sample(condition, seed).images, labels=chosen.labels, **low)
+    if (there := _count(path)) > count:
+        set_aside([path], str(there))
+        log.warning("%s held %d samples: they are in %s-%d.npz now", path, there, path.stem, there)
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
     log.info("wrote %d samples to %s", count, path)
     return path
+
+
+def _count(path: Path) -> int:
+    """How many samples a file holds; 0 where there is none, or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return len(archive["labels"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return 0
 
 
 def read_images(path: str | Path, data: ConfigDict, flag: str = "--images") -> Split:

@@ -144,13 +144,21 @@ def _check_directory(sweep: Sweep) -> None:
     if (sweep.workdir / RECORD).is_file():
         if lasting(before := read(sweep.workdir).spec) != sweep.spec:
             raise UserError(f"--workdir {sweep.workdir}: holds a sweep of {before}; choose another --workdir")
+        every = (*sweep.members, *read(sweep.workdir).members)
+        seeded, plain = ({each.group for each in every if (each.name != each.group) == has} for has in (True, False))
+        if both := sorted(seeded & plain):
+            how = "with" if sweep.members[0].name == sweep.members[0].group else "without"
+            raise UserError(f"--workdir {sweep.workdir}: holds {both[0]} {how} --seeds; choose another --workdir")
     elif sweep.workdir.is_file() or (sweep.workdir.is_dir() and any(sweep.workdir.iterdir())):
         raise UserError(f"--workdir {sweep.workdir}: is not empty and holds no sweep; choose another --workdir")
 
 
 def write(sweep: Sweep) -> None:
-    """Writes DIR/sweep.json, from which `read` makes the same sweep."""
-    members = [dataclasses.asdict(member) for member in sweep.members]
+    """Writes DIR/sweep.json, from which `read` makes the same sweep; members that it holds already stay in it."""
+    before = read(sweep.workdir).members if (sweep.workdir / RECORD).is_file() else ()
+    names = {member.name for member in sweep.members}
+    whole = (*sweep.members, *(member for member in before if member.name not in names))
+    members = [dataclasses.asdict(member) for member in whole]
     record = dict(config=sweep.spec, overrides=sweep.overrides, members=members)
     write_text(sweep.workdir / RECORD, json.dumps(record, indent=2) + "\n")
 
