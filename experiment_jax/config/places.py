@@ -54,6 +54,9 @@ def settle(config: ConfigDict) -> None:
     """Makes the paths in a config absolute, in place, so that they name the same files from every folder.
 
     What a config names without a path stays a name: a TFDS set, a shipped recipe.
+
+    Raises:
+        UserError: what `place` refuses, or a witness that is no text.
     """
     for key, value in flat(config).items():
         section, name = config, key
@@ -65,6 +68,8 @@ def settle(config: ConfigDict) -> None:
         elif key == "judge":
             section[name] = lasting(value)
         elif key == "witnesses":
+            if not all(isinstance(each, str) for each in value):
+                raise UserError(f"--config.witnesses={value}: give names, as in ('configs/resnet_digits.py',)")
             section[name] = tuple(map(lasting, value))
         elif value and (name == "from_run" or key in ("evaluation.autoencoder", "perceptual.weights")):
             section[name] = os.path.abspath(place(value, f"--config.{key}"))

@@ -136,3 +136,7 @@ def test_a_run_goes_on_however_its_data_is_written(tmp_path, monkeypatch, tiny):
     directory.write_config(tmp_path / "run", config)
     again = tiny(data__name=f"{tmp_path}/tiny_digits/1.0.0", representation__from_run="moved/run")
     assert directory.check(tmp_path / "run", again) == []
+
+
+def test_a_witness_that_is_no_name_is_refused(refused):
+    assert refused(load_config, "lsdm_digits", {"witnesses": (0,)}).startswith("--config.witnesses=(0,)")
