@@ -69,7 +69,7 @@ def settle(config: ConfigDict) -> None:
             section[name] = lasting(value)
         elif key == "witnesses":
             if not all(isinstance(each, str) for each in value):
-                raise UserError(f"--config.witnesses={value}: give names, as in ('configs/resnet_digits.py',)")
+                raise UserError(f"--config.witnesses={tuple(value)}: give names, as in ('configs/resnet_digits.py',)")
             section[name] = tuple(map(lasting, value))
         elif value and (name == "from_run" or key in ("evaluation.autoencoder", "perceptual.weights")):
             section[name] = os.path.abspath(place(value, f"--config.{key}"))
