@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from experiment_jax.errors import Unwritable
@@ -90,6 +90,14 @@ class Lines:
     def close(self) -> None:
         with contextlib.suppress(OSError):  # what was refused before is refused again
             self._file.close()
+
+
+def set_aside(paths: Iterable[Path], tag: str) -> None:
+    """Renames files that are there from NAME.ENDING to NAME-<tag>.ENDING, before poorer ones take their places."""
+    for path in paths:
+        if path.is_file():
+            with writing(path):
+                path.replace(path.with_name(f"{path.stem}-{tag}{path.suffix}"))
 
 
 def shipped(name: str) -> Path:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from experiment_jax.config import numbers
 from experiment_jax.devices import cache, cpu, failures
 from experiment_jax.errors import UserError
 from experiment_jax.training.loop import Stopped
@@ -28,8 +29,8 @@ class Parser(argparse.ArgumentParser):
 def count(text: str) -> int:
     """A positive whole number, as the `type` of an argument."""
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    if not 1 <= number <= numbers.LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of at most {numbers.LARGEST_COUNT}")
     return number
 
 

@@ -7,7 +7,6 @@ With --images NPZ|DIR --config configs/NAME.py it judges anybody's samples as it
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 from experiment_jax.commands import command_line
@@ -145,7 +144,7 @@ def _compare(flags: argparse.Namespace) -> dict:
 
 
 def _keep_judge(flags: argparse.Namespace) -> None:
-    keep_judge(load_run(flags.workdir), flags.config, Path(flags.save_judge))
+    keep_judge(load_run(flags.workdir), flags.config, flags.save_judge)
     print(f"written: {flags.save_judge}; judge by it with --judge {flags.save_judge}", file=sys.stderr)
 
 

@@ -18,13 +18,14 @@ from ml_collections import ConfigDict
 from experiment_jax.comparison import comparable, compare_page, contenders, kept, sample_row
 from experiment_jax.comparison.compare_page import Comparison
 from experiment_jax.comparison.contenders import Contender
-from experiment_jax.comparison.table import Row, best_of, numbers
+from experiment_jax.comparison.table import Row, best_of, measured_runs, numbers
+from experiment_jax.config.places import place
 from experiment_jax.data import load
 from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.evaluation import evaluate as evaluation
 from experiment_jax.evaluation.files import read_images
 from experiment_jax.evaluation.plan import Plan
-from experiment_jax.files import replacing
+from experiment_jax.files import replacing, set_aside
 from experiment_jax.metrics.directions import OWN
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def compare(
             config to measure samples by, an `out` that holds something else, or what `evaluate` and `evaluate_images`
             refuse. Nothing is written to `out` then.
     """
-    out = Path(out)
+    out = place(out, "--out")
     check_directory(out)
     plan, found = Plan(**options), contenders.find(paths)
     terms = _terms(found, config, plan)
@@ -74,7 +75,7 @@ def compare(
     comparison = Comparison(found, rows, metrics, best, asked)
     page = {"page": str(out / "compare.html")}
     try:
-        _write(out, compare_page.files(comparison))
+        _write(out, compare_page.files(comparison), {row.name for row in rows})
     except Unwritable as error:
         log.warning("the page is not kept: %s", error)
         page = {}
@@ -152,8 +153,12 @@ def _row(contender: Contender, metrics: Mapping[str, Any], picture: np.ndarray) 
     return Row(contender.name, about, contender.path, values, errors, 1, (), picture)
 
 
-def _write(out: Path, files: Mapping[str, str]) -> None:
-    """Writes all files, or none."""
+def _write(out: Path, files: Mapping[str, str], names: set[str]) -> None:
+    """Writes all files, or none; those that are there are set aside, if they hold a run that these do not."""
+    there = measured_runs(out / "compare.csv")
+    if there.keys() - names:
+        set_aside([out / name for name in files], str(len(there)))
+        log.warning("the comparison that was in %s had others: it is compare-%d.html now", out, len(there))
     with contextlib.ExitStack() as stack:
         for name, text in files.items():
             stack.enter_context(replacing(out / name)).write_text(text)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.config.places import place
 from experiment_jax.data.split import Split
 from experiment_jax.errors import UserError
 from experiment_jax.runs import directory
@@ -41,10 +42,10 @@ def find(paths: Sequence[str | Path]) -> list[Contender]:
     """
     if not paths:
         raise UserError("--compare: nothing is given; give runs' directories, and folders or .npz files of samples")
-    paths = [Path(path) for path in paths]
-    for place, count in collections.Counter(path.resolve() for path in paths).items():
+    paths = [place(path, "--compare") for path in paths]
+    for same, count in collections.Counter(path.resolve() for path in paths).items():
         if count > 1:
-            raise UserError(f"--compare {place}: is given {count} times; give each once")
+            raise UserError(f"--compare {same}: is given {count} times; give each once")
     return [_contender(name, path) for name, path in zip(names(paths), paths, strict=True)]
 
 

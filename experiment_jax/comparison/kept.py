@@ -1,7 +1,6 @@
 """Evaluations that runs keep in `DIR/eval/<step>/`: used again where they are what is asked for."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from ml_collections import ConfigDict
 from experiment_jax.comparison import sample_row
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import Unwritable, UserError
+from experiment_jax.evaluation import earlier
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.extractors import judges
 from experiment_jax.extractors.judge import digests
@@ -50,13 +50,12 @@ def measured(
         UserError: the run is not finished, or what `evaluate` refuses.
     """
     folder = workdir / "eval" / str(finished_step(workdir, config))
-    path, row = folder / "metrics.json", folder / "row.png"
-    metrics = json.loads(path.read_text()) if path.is_file() else {}
-    sound = fits(metrics, config, plan)
-    if not (sound and row.is_file()):
+    row = folder / "row.png"
+    metrics = next((each for each in earlier.read_all(folder) if fits(each, config, plan)), None)
+    if metrics is None or not row.is_file():
         log.info("evaluating %s", workdir)
         run = load_run(workdir)
-        metrics = metrics if sound else evaluate(run, **dataclasses.asdict(plan))
+        metrics = metrics or evaluate(run, **dataclasses.asdict(plan))
         picture = sample_row.of_run(run)
         try:
             pictures.save(row, picture)

@@ -123,6 +123,16 @@ def to_csv(rows: Sequence[Row], metrics: Sequence[str], *, with_runs: bool = Fal
     return text.getvalue()
 
 
+def measured_runs(path: Path) -> dict[str, int]:
+    """How many runs each row of a table that `to_csv` wrote is of, by name; a row of a table without that column is of
+    one. {} where there is no table, or no longer one."""
+    try:
+        with path.open(newline="") as file:
+            return {row["name"]: int(row.get("runs") or 1) for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, csv.Error):
+        return {}
+
+
 def to_markdown(
     rows: Sequence[Row], settings: Sequence[str], metrics: Sequence[str], best: Mapping[str, Sequence[str]]
 ) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from ml_collections import ConfigDict
 
-from experiment_jax.config import durations
+from experiment_jax.config import durations, numbers, places
 from experiment_jax.config.types import flat, optional_settings
 from experiment_jax.errors import UserError
 from experiment_jax.files import shipped
@@ -41,8 +41,9 @@ def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
         raise UserError(f"--config {spec}: {path} has no variant {variant!r}; choose one of {', '.join(variants)}")
     override(config, variants.get(variant, {}))
     override(config, overrides or {})
-    if config.seed < 0:
-        raise UserError(f"--config.seed={config.seed}: a seed is 0 or more, as in --config.seed=0")
+    numbers.seed(config.seed, "--config.seed")
+    numbers.count(config.evaluation.batch_size, "--config.evaluation.batch_size")
+    places.settle(config)
     return config.lock()
 
 
@@ -80,7 +81,8 @@ def sweep(spec: str) -> list[Any]:
 
 def _run(spec: str) -> tuple[str, str, dict[str, Any]]:
     """The path and the variant that `PATH.py[:VARIANT]` names, and what the file defines."""
-    path, _, variant = str(spec).partition(":")
+    path = str(places.place(spec, "--config"))
+    path, _, variant = path.partition(":")
     recipe = shipped("configs") / Path(path).with_suffix(".py").name
     is_name = Path(path).parent in (Path(), Path("configs"))
     file = Path(path) if Path(path).is_file() else recipe if is_name and recipe.is_file() else None

@@ -4,11 +4,10 @@ import logging
 
 import numpy as np
 
+from experiment_jax.data.decoding import with_channels, without_opacity
 from experiment_jax.errors import UserError
 
 log = logging.getLogger(__name__)
-
-ROUNDING = 1  # levels by which the channels of a grey image may differ: WebP computes colours of every image
 
 
 def as_bytes(images: np.ndarray) -> np.ndarray:
@@ -64,43 +63,6 @@ def as_shape(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
             "bring their axes into this order"
         )
     return with_channels(without_opacity(images), shape[-1])
-
-
-def without_opacity(values: np.ndarray) -> np.ndarray:
-    """Images `[..., channels]` of unsigned integers without their opacity, the last of two or four channels.
-
-    Raises:
-        UserError: pixels that are not wholly opaque. What they show depends on what lies behind them, and white, black
-            and leaving opacity out are three different images.
-    """
-    if values.shape[-1] not in (2, 4):
-        return values
-    clear = np.count_nonzero(values[..., -1] != np.iinfo(values.dtype).max)
-    if clear:
-        raise UserError(
-            f"{clear} of {values[..., -1].size} pixels are transparent, and what they show depends on what lies behind "
-            "them; save it on a background, without transparency"
-        )
-    return values[..., :-1]
-
-
-def with_channels(images: np.ndarray, channels: int) -> np.ndarray:
-    """Images uint8 `[..., 1 or 3]` with as many channels as a data set: grey is repeated, and colours become grey where
-    their channels are the same.
-
-    Raises:
-        UserError: colours where the data set is grey, or a number of channels that stands for neither.
-    """
-    found = images.shape[-1]
-    if found == channels:
-        return images
-    if (found, channels) == (1, 3):
-        return np.repeat(images, 3, axis=-1)
-    if (found, channels) != (3, 1):
-        raise UserError(f"{found} channels; the data set's images have {channels}")
-    if (images.max(axis=-1) - images.min(axis=-1)).max() > ROUNDING:
-        raise UserError("shows colours; the data set's images are grey: convert it to grey")
-    return images[..., 1:2]  # green, the nearest to what WebP rounded
 
 
 def _scaling(low: float, high: float) -> str:

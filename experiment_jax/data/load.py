@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from experiment_jax.data import tfds as prepared
+from experiment_jax.data.decoding import decode
 from experiment_jax.data.lazy_images import Images
 from experiment_jax.data.split import Dataset, Split, choose, divide
 from experiment_jax.data.tfds import Source
@@ -92,7 +93,9 @@ def _read(
     names, titles = _checked(name, crop, size)
     joined = len(names) > 1
     wanted = None if joined else label or "label"
-    sources = [_digits(split) if each == "digits" else prepared.source(each, split, root, wanted) for each in names]
+    sources = [
+        _digits(split) if each == "digits" else prepared.source(each, split, root, wanted, decode) for each in names
+    ]
     shape = _common_shape(name, sources, crop, size)
     titles = titles if joined else sources[0].class_names
     count = sum(source.count for source in sources)

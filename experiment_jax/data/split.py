@@ -31,6 +31,12 @@ class Split:
     def take(self, index: np.ndarray) -> "Split":
         return Split(self.images.take(index, axis=0), self.labels[index])
 
+    @property
+    def labelled(self) -> "Split":
+        """Those whose label is given; itself, where all are."""
+        known = np.flatnonzero(self.labels != UNPAIRED)
+        return self if len(known) == len(self) else self.take(known)
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -89,7 +95,7 @@ def divide(train: Split, class_names: tuple[str, ...], config: ConfigDict, seed:
     """The data set that a config's data section makes of a train split.
 
     Args:
-        train: all images that the set calls train, with all labels.
+        train: all images that the set calls train, with all labels; -1: an unpaired image from the start.
         class_names: in the order of the labels.
         config: the data section.
         seed: chooses the validation images and the paired ones.
@@ -146,7 +152,7 @@ def _balanced(
     labels: np.ndarray, count: int, num_classes: int, seed: int, setting: str, *, least: int = 0, leave: int = 0
 ) -> np.ndarray:
     """Sorted indices `[count]`, equally many of every class: at least `least`, and `leave` of each are left over."""
-    counts = np.bincount(labels, minlength=num_classes)
+    counts = np.bincount(labels[labels != UNPAIRED], minlength=num_classes)
     available = max(counts.min() - leave, 0)
     if available < least:
         raise UserError(

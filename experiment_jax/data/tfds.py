@@ -1,4 +1,8 @@
-"""Prepared TFDS data sets, read without TensorFlow. Every error is one line: what is wrong, what to type."""
+"""Prepared TFDS data sets, read without TensorFlow. Every error is one line: what is wrong, what to type.
+
+Images are decoded by `data.decoding`, not by TFDS: that takes OpenCV where it is installed and Pillow where it is
+not, and the two do not give the same arrays.
+"""
 
 import dataclasses
 import importlib.util
@@ -11,6 +15,9 @@ import numpy as np
 
 from experiment_jax.errors import UserError
 
+UNKNOWN = -1  # TFDS's own label of an image that has none
+Decode = Callable[[bytes, int], np.ndarray]  # the content of an image file, channels -> uint8 [height, width, channels]
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -21,7 +28,7 @@ class Source:
         count: of its examples.
         class_names: () where it has no labels, or where labels are not used.
         rows: the examples at some indices, dictionaries with an `image` uint8 `[height, width, channels]` and a
-            `label`.
+            `label`, -1 where there is none.
         labels: the labels at some indices; no image is decoded for them.
     """
 
@@ -34,7 +41,7 @@ class Source:
 
 def root() -> str:
     """Where prepared sets are looked for by name."""
-    return os.environ.get("TFDS_DATA_DIR", str(Path("~/tensorflow_datasets").expanduser()))
+    return os.path.expanduser(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
 
 
 def is_folder(name: str) -> bool:
@@ -48,7 +55,7 @@ def title(name: str) -> str:
     return path.parent.name if os.sep in name and path.name[:1].isdigit() else path.name
 
 
-def source(name: str, split: str, root: str, label: str | None) -> Source:
+def source(name: str, split: str, root: str, label: str | None, decode: Decode) -> Source:
     """One split of a prepared set.
 
     Args:
@@ -57,9 +64,11 @@ def source(name: str, split: str, root: str, label: str | None) -> Source:
         root: where sets are looked for by name.
         label: the feature that is the class, a ClassLabel or a truth value, of a nested one with slashes, as in
             attributes/Smiling; None: labels do not matter.
+        decode: `data.decoding.decode`.
 
     Raises:
-        UserError: no such set or split or feature, or files that cannot be read.
+        UserError: no such set or split or feature, images or labels of a kind that is not read, or files that cannot
+            be read.
     """
     import tensorflow_datasets as tfds
 
@@ -67,7 +76,8 @@ def source(name: str, split: str, root: str, label: str | None) -> Source:
     features = builder.info.features or {}
     if "image" not in features:
         raise UserError(f"data.name={name}: needs the feature image; it has {', '.join(features)}")
-    names = () if label is None else _class_names(features, label, name)
+    encoded = _is_encoded(tfds, features["image"], name)
+    names = () if label is None else _class_names(tfds, features, label, name)
     if split not in builder.info.splits:
         advice = "; compare with images held out of train: type --config.evaluation.protocol=validation_1k"
         has = ", ".join(builder.info.splits)
@@ -77,22 +87,92 @@ def source(name: str, split: str, root: str, label: str | None) -> Source:
             f"data.name={name}: is prepared as {builder.info.file_format.value}, which cannot be read at random; "
             f"type: {_prepare(name)}"
         )
-    decoders = {"image": tfds.decode.SkipDecoding()}
-    rows = _reading(name, lambda: builder.as_data_source(split)).__getitems__
-    bare = _reading(name, lambda: builder.as_data_source(split, decoders=decoders)).__getitems__
-    count = builder.info.splits[split].num_examples
-    return Source(
-        name,
-        count,
-        names,
-        lambda index: [
-            dict(image=row["image"], label=_label(row, label)) for row in _reading(name, lambda: rows(index))
-        ],
-        lambda index: [_label(row, label) for row in _reading(name, lambda: bare(index))],
-    )
+    decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
+    read = _reading(name, lambda: builder.as_data_source(split, decoders=decoders)).__getitems__
+    channels = (features["image"].shape[-1] or 0) if encoded else None
+    records = _Records(name, split, label, len(names), channels, read, decode)
+    return Source(name, builder.info.splits[split].num_examples, names, records.rows, records.labels)
 
 
-def _class_names(features: Any, label: str, name: str) -> tuple[str, ...]:
+@dataclasses.dataclass(frozen=True)
+class _Records:
+    """The records of one split of a prepared set.
+
+    Attributes:
+        name: of the set, as it was given.
+        split: of the set.
+        label: the feature that is the class; None: labels do not matter.
+        classes: how many there are.
+        channels: that the set says its images have, 0 where it does not; None: its images are arrays already.
+        read: the records at some indices, images not decoded.
+        decode: see `source`.
+    """
+
+    name: str
+    split: str
+    label: str | None
+    classes: int
+    channels: int | None
+    read: Callable[[Sequence[int]], list[dict[str, Any]]]
+    decode: Decode
+
+    def rows(self, index: Sequence[int]) -> list[dict[str, Any]]:
+        """See `Source`."""
+        return [dict(image=self._image(i, row), label=self._class(i, row)) for i, row in self._found(index)]
+
+    def labels(self, index: Sequence[int]) -> list[int]:
+        """See `Source`."""
+        return [self._class(i, row) for i, row in self._found(index)]
+
+    def _found(self, index: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
+        found = list(zip(index, _reading(self.name, lambda: self.read(index)), strict=True))
+        for number, row in found:
+            if row["image"] is None or not len(row["image"]):  # what is read behind the end of a file that was cut off
+                reason = f"record {number} of {self.split} is empty"
+                raise UserError(f"data.name={self.name}: {reason}; prepare it again: {_prepare(self.name)}")
+        return found
+
+    def _image(self, number: int, row: dict[str, Any]) -> np.ndarray:
+        if self.channels is None:
+            return row["image"]
+        try:
+            return self.decode(row["image"], self.channels)
+        except UserError as error:
+            raise UserError(f"data.name={self.name}: image {number} of {self.split}: {error}") from None
+
+    def _class(self, number: int, row: dict[str, Any]) -> int:
+        if self.label is None:
+            return 0
+        for part in self.label.split("/"):
+            row = row[part]
+        if not UNKNOWN <= row < self.classes:
+            raise UserError(
+                f"data.name={self.name}: {self.label} of image {number} of {self.split} is {row}; its {self.classes} "
+                f"classes are 0 to {self.classes - 1}, and -1 is none; prepare it again: {_prepare(self.name)}"
+            )
+        return int(row)
+
+
+def _is_encoded(tfds: Any, feature: Any, name: str) -> bool:
+    """Whether images are kept as the content of image files, not as arrays.
+
+    Raises:
+        UserError: they are not images of whole numbers; of float32 a PNG holds the bits, not the values.
+    """
+    if isinstance(feature, tfds.features.Image):
+        if np.dtype(feature.np_dtype) not in (np.uint8, np.uint16):
+            raise UserError(f"data.name={name}: has images of {np.dtype(feature.np_dtype)}; prepare them as uint8")
+        return True
+    plain = type(feature) is tfds.features.Tensor and np.dtype(feature.np_dtype) == np.uint8
+    if not plain or len(feature.shape) != 3 or feature.shape[-1] not in (1, 3):
+        raise UserError(
+            f"data.name={name}: image is {feature}; prepare it as tfds.features.Image, or as an array of uint8 "
+            "[height, width, 1 or 3]"
+        )
+    return False
+
+
+def _class_names(tfds: Any, features: Any, label: str, name: str) -> tuple[str, ...]:
     """The classes of a feature, "not Smiling" and "Smiling" of a truth value."""
     found = features
     for part in label.split("/"):
@@ -102,9 +182,10 @@ def _class_names(features: Any, label: str, name: str) -> tuple[str, ...]:
                 f"{', '.join(sorted(_leaves(features)))}"
             )
         found = found[part]
-    if hasattr(found, "names"):
+    if type(found) is tfds.features.ClassLabel and found.num_classes:  # a sequence of these has the same attributes
         return tuple(found.names)
-    if hasattr(found, "keys") or np.dtype(found.np_dtype) != bool:
+    of_truth = isinstance(found, tfds.features.Tensor) and found.shape == () and np.dtype(found.np_dtype) == bool
+    if not of_truth:
         raise UserError(f"data.label={label}: is neither a class label nor a truth value; choose another feature")
     last = label.rpartition("/")[2]
     return f"not {last}", last
@@ -114,14 +195,6 @@ def _leaves(features: Any, path: str = "") -> list[str]:
     if not hasattr(features, "keys"):
         return [path]
     return [leaf for key in features for leaf in _leaves(features[key], f"{path}/{key}" if path else key)]
-
-
-def _label(row: dict[str, Any], label: str | None) -> int:
-    if label is None:
-        return 0
-    for part in label.split("/"):
-        row = row[part]
-    return int(row)
 
 
 def _builder(tfds: Any, name: str, root: str) -> Any:

@@ -29,5 +29,6 @@ def classification_accuracy_score(
         dataset = Dataset("samples", class_names, samples, samples.take(np.arange(0)))
         train(config, folder, jax.devices()[:1], dataset)  # as the judge is
         classifier = load_run(folder, dataset=dataset)
+    test = test.labelled
     verdicts = classifier.classify(classifier.encode(test.images))
     return float(np.mean(verdicts == test.labels))

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiment_jax.data import image_files
+from experiment_jax.config.places import place
+from experiment_jax.data import decoding, image_files
 from experiment_jax.errors import UserError
 from experiment_jax.files import replacing
 from experiment_jax.runs.run import Run
@@ -30,7 +31,7 @@ def enlarge(run: Run, source: str | Path, target: str | Path, seed: int = 0) -> 
     """
     if run.model.degrade is None or run.model.sample is None:
         raise UserError(f"--input: the run in {run.workdir} enlarges no images; take one such as lsdm_sr_digits")
-    target = Path(target)
+    source, target = place(source, "--input"), place(target, "--output")
     if target.suffix.lower() not in FORMATS:
         raise UserError(f"--output {target}: is written as PNG or JPEG; end its name in .png or .jpg")
     if not target.parent.is_dir():
@@ -54,7 +55,7 @@ def read(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
     wanted = f"the run enlarges {width}x{height}"
     try:
         with image_files.opened(path, wanted) as image:
-            shown = image_files.pixels(image, (height, width), wanted)
+            shown = decoding.pixels(image, (height, width), wanted)
             if image.mode != MODES[channels]:
                 raise UserError(
                     f"is of mode {image.mode}; the run enlarges {CALLED[MODES[channels]]} images: convert it to "

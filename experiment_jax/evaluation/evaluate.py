@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiment_jax.data.split import UNPAIRED, Split
+from experiment_jax.data import conditions
+from experiment_jax.data.split import Split
 from experiment_jax.errors import UserError
-from experiment_jax.evaluation import classification_score, latents, super_resolution
+from experiment_jax.evaluation import classification_score, earlier, latents, super_resolution
 from experiment_jax.evaluation import protocol as protocols
-from experiment_jax.evaluation.output import keeping
+from experiment_jax.evaluation.output import folder, keeping
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.evaluation.real_images import real_images, train_and_test
 from experiment_jax.evaluation.reference import Reference, space_of
@@ -30,7 +31,8 @@ Figure = Callable[[Run, Reference], tuple[Mapping[str, Any], Mapping[str, np.nda
 def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[str, Any]:
     """Measures a run, writes metrics.json and samples.png, returns the metrics, flat; what does not apply is absent.
 
-    Where the run's folder cannot be written, a line says so and the metrics are returned all the same.
+    What an earlier evaluation of the same samples measured besides stays among them, see `evaluation.earlier`. Where
+    the run's folder cannot be written, a line says so and the metrics are returned all the same.
 
     Args:
         run: from `load_run`; one that does not sample yet has its reconstructions measured.
@@ -64,6 +66,7 @@ def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[s
     else:
         drawn = super_resolution.picture(run, chosen, condition, plan.seed)
     with keeping(run) as write:
+        results = earlier.joined(folder(run), results)
         write(results, {"samples": drawn})
         for draw in drawing:
             found, drawn = draw(run, reference)
@@ -84,13 +87,18 @@ def evaluate_images(
         options: see `Plan`; there are as many samples as images, drawn once.
 
     Raises:
-        UserError: images of another shape, or labels that the data set does not have.
+        UserError: images of another shape or type, or labels that the data set does not have.
     """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        found = f"{images.dtype} {list(images.shape)}"
+        raise UserError(f"images are {found}; give uint8 [N, height, width, channels], or read them by read_images")
     plan = Plan(**{**options, "num_samples": len(images)})
     reference, _ = reference_of(config, plan)
-    classes = len(reference.judge.class_names)
-    if labels is not None and not UNPAIRED <= labels.min() <= labels.max() < classes:
-        raise UserError(f"labels are from {labels.min()} to {labels.max()}; the data set's are from 0 to {classes - 1}")
+    if labels is not None:
+        labels = conditions.labels(labels, len(reference.judge.class_names), "labels", unknown=True)
+        if len(labels) != len(images):
+            raise UserError(f"labels are {len(labels)} for {len(images)} images; give one an image")
     features = reference.features_of(images)
     results = {"method": "images", "dataset": config.data.name, **plan.marks()}
     results |= reference.measure_real() | reference.measure_samples(images, features, labels)
@@ -158,6 +166,7 @@ def _measure(
     results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
     results["latents_per_second"] = timed(run, run.sample_latents, condition, plan.seed)[1]
     if run.model.degrade is None and run.model.conditional:
+        latents.tell_of_missing_classes(run, reference.real, chosen.labels)
         results |= latents.floor(run, reference.real, real)
     if run.model.degrade is not None:
         results |= super_resolution.measure_rivals(
@@ -191,7 +200,7 @@ def _measure_samples(
         own = space.extractor.features(space.take(samples.images))
         results |= space.measure_samples(own) | space.measure_against(moments, own)
     by_class = heeded if run.model.degrade is None else None
-    results |= latents.sample_metrics(run, reference.real, real, samples.latents, by_class)
+    results |= latents.sample_metrics(reference.real, real, samples.latents, by_class)
     if run.model.tests:
         results |= latents.acceptance_metrics(samples, labels, run.dataset.num_classes)
         latents.warn_of_rejected_classes(run, samples, labels)

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.config import numbers
+from experiment_jax.config.places import place
 from experiment_jax.data import image_files, load
 from experiment_jax.data.image_arrays import as_bytes, as_shape
 from experiment_jax.data.labels import as_classes, of_folders
@@ -18,7 +20,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation import super_resolution
 from experiment_jax.evaluation.real_images import conditions, train_and_test
-from experiment_jax.files import replacing
+from experiment_jax.files import replacing, set_aside
 from experiment_jax.runs.run import Run
 
 log = logging.getLogger(__name__)
@@ -32,14 +34,18 @@ def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 
     """Writes samples to `DIR/eval/<step>/samples.npz` and returns that path.
 
     The file holds `images` uint8 and their `labels`; where the run starts from low-resolution images, also those, as
-    `low` float32.
+    `low` float32. One that is there and holds more is kept beside it, as `samples-<count>.npz`.
 
     Args:
         run: from `load_run`.
         count: how many samples.
         protocol: says which real images' labels, or low resolution, samples are drawn for; by default the config's.
         seed: of the samples' noise and of the choice of real images.
+
+    Raises:
+        UserError: a count or a seed that is none, or what `Run.sample` refuses; nothing is written.
     """
+    count, seed = numbers.count(count, "count"), numbers.seed(seed)
     split, _ = protocols.parse(protocol or run.config.evaluation.protocol)
     train, test = train_and_test(run.config, split)
     chosen = conditions(train if split == "train" else test, count, np.random.default_rng(seed))
@@ -47,10 +53,22 @@ def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 
     condition = super_resolution.condition(run, chosen, seed)
     low = {} if run.model.degrade is None else {"low": condition}
     arrays = dict(images=run.sample(condition, seed).images, labels=chosen.labels, **low)
+    if (there := _count(path)) > count:
+        set_aside([path], str(there))
+        log.warning("%s held %d samples: they are in %s-%d.npz now", path, there, path.stem, there)
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
     log.info("wrote %d samples to %s", count, path)
     return path
+
+
+def _count(path: Path) -> int:
+    """How many samples a file holds; 0 where there is none, or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return len(archive["labels"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return 0
 
 
 def read_images(path: str | Path, data: ConfigDict, flag: str = "--images") -> Split:
@@ -67,7 +85,7 @@ def read_images(path: str | Path, data: ConfigDict, flag: str = "--images") -> S
             one again and again, or labels that are not classes; see `data.image_files`, `data.image_arrays` and
             `data.labels`.
     """
-    path = Path(path)
+    path = place(path, flag)
     train, class_names = load.read(data, "train")
     read = _read_folder if os.path.isdir(path) else _read_npz  # in place of Path.is_dir, which raises of odd names
     try:

@@ -1,13 +1,18 @@
 """What an evaluation is asked to measure, and what its metrics say of that."""
 
 import dataclasses
+import functools
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from experiment_jax.config import numbers
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import protocol as protocols
+
+LARGEST_SEED = 2**31  # of an evaluation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +43,25 @@ class Plan:
     inception_weights: str = ""
     with_lpips: bool = False
     with_cas: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises UserError where a number is none, or a name is no text; what is left is of the types above."""
+        keep = functools.partial(object.__setattr__, self)
+        if self.num_samples is not None:
+            keep("num_samples", numbers.count(self.num_samples, "num_samples"))
+        keep("repeats", numbers.whole(self.repeats, "repeats", 1, LARGEST_SEED))
+        # Seeds after the first are those of repeats, and of the further samples that super-resolution takes.
+        keep("seed", numbers.whole(self.seed, "seed", 0, LARGEST_SEED))
+        for name in ("judge", "inception_weights"):
+            keep(name, _text(getattr(self, name), name))
+        for name in ("extractors", "references"):
+            values = getattr(self, name)
+            values = values.split(",") if isinstance(values, str) else values
+            if not isinstance(values, Sequence):
+                raise UserError(f"{name}={numbers.shown(values)}: give names, as in ('vgg16',)")
+            keep(name, tuple(filter(None, (_text(value, name) for value in values))))
+        if self.protocol is not None:
+            protocols.parse(_text(self.protocol, "protocol"))
 
     def split_and_count(self, config: ConfigDict) -> tuple[str, int]:
         """The real images that samples of a run are compared with, and how many samples there are."""
@@ -73,3 +97,10 @@ class Plan:
             **({"references": ", ".join(self.references)} if self.references else {}),
             **({"extractors": ", ".join(self.extractors)} if self.networks() else {}),
         }
+
+
+def _text(value: Any, name: str) -> str:
+    """A name or a path as text."""
+    if not isinstance(value, str | os.PathLike):
+        raise UserError(f"{name}={numbers.shown(value)}: give a name or a path")
+    return os.fspath(value)

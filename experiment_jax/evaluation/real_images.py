@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.data import load
-from experiment_jax.data.split import Split
+from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,8 @@ class RealImages:
 
     Attributes:
         split: "test", "validation" or "train": which of them samples are compared with.
-        train: all of it; under the split "validation", without the images that the run held out.
+        train: all of it; under the split "validation", without the images that the run held out. Images without a
+            label are left out of what goes by class alone.
         test: all of it; under the split "validation", the held-out images in its place.
         other: images of the split that is not compared with, as many of each class as samples are asked for, or all
             where there are fewer.
@@ -41,7 +42,8 @@ class RealImages:
 
 def conditions(real: Split, count: int, generator: np.random.Generator) -> Split:
     """The real images `[count]` to draw samples for, by their labels or from what a degradation leaves of them: all in
-    an order chosen by seed, over and over."""
+    an order chosen by seed, over and over. Images without a label are left out, where others have one."""
+    real = real.labelled if (real.labels != UNPAIRED).any() else real
     return real.take(np.resize(generator.permutation(len(real)), count))
 
 

@@ -19,6 +19,7 @@ from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.extractors.judge import Judge, digests
 from experiment_jax.extractors.space import Space, spread
 from experiment_jax.metrics import frechet, neighbours
+from experiment_jax.metrics.accuracy import share_right
 from experiment_jax.metrics.checks import check_points
 
 log = logging.getLogger(__name__)
@@ -121,24 +122,25 @@ class Reference:
             **self.space.measure_reconstructions(moments),
         }, moments
 
-    def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
-        """The judge's, on its features `[N, features]` of images that should be of the classes `labels` int32 `[N]`."""
-        return float(np.mean(self.judge.classify(features) == labels))
+    def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float | None:
+        """The judge's, on its features `[N, features]` of images that should be of the classes `labels` int32 `[N]`;
+        see `share_right`."""
+        return share_right(self.judge.classify(features), labels)
 
     def accuracies(self, kind: str, images: np.ndarray, features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """`accuracy_<kind>` by the judge, and by each witness `accuracy_<kind>_<title>`.
+        """`accuracy_<kind>` by the judge, and by each witness `accuracy_<kind>_<title>`; {} where no label is known.
 
         Args:
             kind: what the images are, for the keys.
             images: uint8 `[N, height, width, channels]`.
             features: the judge's features of the images.
-            labels: what they should be, int32 `[N]`.
+            labels: what they should be, int32 `[N]`; -1: not known.
         """
         results = {f"accuracy_{kind}": self.accuracy(features, labels)}
         for title, witness in self.witnesses.items():
             verdicts = witness.classify(witness.encode(images))
-            results[f"accuracy_{kind}_{title}"] = float(np.mean(verdicts == labels))
-        return results
+            results[f"accuracy_{kind}_{title}"] = share_right(verdicts, labels)
+        return {key: value for key, value in results.items() if value is not None}
 
 
 def space_of(

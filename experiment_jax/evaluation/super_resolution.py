@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiment_jax.data import passes
-from experiment_jax.data.split import Split
+from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.drawing import pictures
+from experiment_jax.errors import UserError
 from experiment_jax.extractors.extractor import Distance
 from experiment_jax.extractors.judge import Judge
 from experiment_jax.metrics import frechet, restoration
@@ -32,7 +33,16 @@ SHOWN, DRAWS = 8, 4
 
 
 def condition(run: Run, real: Split, seed: int = 0) -> np.ndarray:
-    """What to sample for, given real images: their low resolution where the run starts from that, else their labels."""
+    """What to sample for, given real images: their low resolution where the run starts from that, else their labels.
+
+    Raises:
+        UserError: images without a label, where labels are what samples are drawn for.
+    """
+    if run.model.sample is not None and run.model.degrade is None and (real.labels == UNPAIRED).any():
+        raise UserError(
+            f"data.name={run.config.data.name}: none of these images has a label to draw samples for; compare with "
+            "others, as in --protocol train_1k or validation_1k"
+        )
     return real.labels if run.model.degrade is None else run.observe(real.images, seed)
 
 

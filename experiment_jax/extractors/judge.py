@@ -156,7 +156,7 @@ def write(config: ConfigDict, frozen: Any, recipe: str, folder: Path) -> None:
         temporary.write_bytes(save({key: np.asarray(leaf, np.float16) for key, leaf in names.items()}))
     about = dict(recipe=recipe, **decisive(config), data=content(config.data), sha256=sha256(folder / WEIGHTS))
     judge = Judge(folder, about, _model(folder, about))
-    test, _ = data.read(config.data, "test")
+    test = data.read(config.data, "test")[0].labelled
     about["accuracy_test"] = float(np.mean(judge.classify(judge.encode(test.images)) == test.labels))
     write_text(folder / CARD, json.dumps(about, indent=2) + "\n")
 

@@ -18,6 +18,7 @@ import jax
 from ml_collections import ConfigDict
 
 from experiment_jax.config import load as configs
+from experiment_jax.config.places import place
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.devices import cache
 from experiment_jax.errors import Unwritable, UserError
@@ -55,8 +56,9 @@ def of_run(config: ConfigDict, train: Train, judge: str = "") -> dict[str, Judge
 
 def title(name: str, data: ConfigDict) -> str:
     """What a witness is called in the names of metrics; for what it raises see `find`."""
-    if judge_files.is_judge(name):
-        return judge_files.title(judge_files.card(name)["stage"])
+    folder = place(name, "witnesses")
+    if judge_files.is_judge(folder):
+        return judge_files.title(judge_files.card(folder)["stage"])
     config = recipe(name, data, "witnesses")
     return judge_files.title(config[config.stages[-1]])
 
@@ -75,7 +77,9 @@ def find(name: str, data: ConfigDict, train: Train, setting: str = "judge") -> J
     """
     if not name:
         raise UserError("judge=: the config names no neutral classifier; type --config.judge=configs/judge_NAME.py")
-    if judge_files.is_judge(name):
+    folder = place(name, setting)
+    if judge_files.is_judge(folder):
+        name = str(folder)
         _check_content(judge_files.card(name), data, f"{setting}={name}")
         return judge_files.open_judge(Path(name).resolve())
     config = recipe(name, data, setting)
@@ -109,7 +113,7 @@ def recipe(name: str, data: ConfigDict, setting: str = "judge") -> ConfigDict:
     return config
 
 
-def keep(run: Run, recipe: str, folder: Path) -> None:
+def keep(run: Run, recipe: str, folder: str | Path) -> None:
     """Writes the judge that a run trained; see `judge.write`.
 
     Raises:
@@ -119,6 +123,7 @@ def keep(run: Run, recipe: str, folder: Path) -> None:
         raise UserError(f"--workdir {run.workdir}: is no judge's run; train one with --config configs/judge_NAME.py")
     if judge_files.decisive(configs.load(recipe, {"seed": run.config.seed})) != judge_files.decisive(run.config):
         raise UserError(f"--config {recipe}: is not what the run in {run.workdir} was trained with; name its recipe")
+    folder = place(folder, "--save_judge")
     if folder.exists() and not judge_files.is_judge(folder):
         raise UserError(f"--save_judge {folder}: is there and holds no judge; choose another folder")
     judge_files.write(run.config, run.model.params[run.config.stages[-1]], recipe, folder)

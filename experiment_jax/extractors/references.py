@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiment_jax.config.places import place
 from experiment_jax.data.split import Split
 from experiment_jax.errors import UserError
 from experiment_jax.extractors.extractor import Extractor
@@ -45,7 +46,7 @@ def write(network: Extractor, real: Split, split: str, name: str, path: str | Pa
     Raises:
         UserError: fewer images than features, or another ending than .npz.
     """
-    path = Path(path)
+    path = place(path, "--save_reference")
     if path.suffix != ".npz" or not path.parent.is_dir():
         raise UserError(f"--save_reference {path}: give a name that ends in .npz, in a folder that is there")
     moments = frechet.moments([network.features(real.images)])
@@ -82,8 +83,9 @@ def read_all(paths: Sequence[str], real: Split, split: str) -> list[Statistics]:
 
 def read(path: str) -> Statistics:
     """The statistics in one file; see `read_all`."""
+    file_path = place(path, "--reference")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(file_path, allow_pickle=False) as file:
             mean, covariance = (np.asarray(file[key], np.float64) for key in ("mu", "sigma"))
             about = json.loads(str(file["about"])) if "about" in file else {}
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiment_jax.config import durations
+from experiment_jax.config.places import lasting_data, place
 from experiment_jax.config.types import OPTIONAL, flat, from_json, to_json
 from experiment_jax.data.tfds import title
 from experiment_jax.errors import UserError
@@ -35,14 +36,14 @@ def check(workdir: Path, config: ConfigDict) -> list[str]:
     Raises:
         UserError: anything else differs, or the directory holds something that is not a run.
     """
-    workdir = Path(workdir)
+    workdir = place(workdir, "--workdir")
     if not (workdir / "config.json").is_file():
         # A leading dot: what a kill during the very first write left behind.
         if workdir.is_file() or (workdir.is_dir() and any(not path.name.startswith(".") for path in workdir.iterdir())):
             raise UserError(f"--workdir {workdir}: is not empty and holds no run; choose another --workdir")
         return []
     old, new = flat(read_config(workdir)), flat(config)
-    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    changed = sorted(key for key in old.keys() | new.keys() if not _same(key, old.get(key), new.get(key)))
     last = config.stages[-1] if len(config.stages) else ""
     refused = [key for key in changed if not _may_change(key, last)]
     if refused:
@@ -53,6 +54,16 @@ def check(workdir: Path, config: ConfigDict) -> list[str]:
             f"choose another --workdir, or type --config.{key}={old.get(key)}"
         )
     return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in changed]
+
+
+def _same(key: str, old: Any, new: Any) -> bool:
+    """Whether a setting is the same: paths may be written in several ways.
+
+    Of a stage that is taken from another run, the stage itself is compared, by its digest, not where that run lies.
+    """
+    if key == "data.name" and old and new:
+        return lasting_data(old) == lasting_data(new)
+    return old == new or bool(key.endswith(".from_run") and old and new)
 
 
 def _may_change(key: str, last_stage: str) -> bool:
@@ -97,7 +108,7 @@ def read_config(workdir: Path) -> ConfigDict:
     Raises:
         UserError: there is no run, or its config.json is damaged or of an older format.
     """
-    path = Path(workdir) / "config.json"
+    path = place(workdir, "--workdir") / "config.json"
     if not path.is_file():
         raise UserError(
             f"--workdir {workdir}: holds no run; train one: python train.py --config ... --workdir {workdir}"

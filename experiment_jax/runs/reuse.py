@@ -16,6 +16,7 @@ import jax
 from ml_collections import ConfigDict
 
 from experiment_jax.config import durations, sections
+from experiment_jax.config.places import place
 from experiment_jax.config.types import flat
 from experiment_jax.data.load import title
 from experiment_jax.data.split import Dataset, View
@@ -90,9 +91,9 @@ def named(tasks: Sequence[Task], workdir: Path, config: ConfigDict) -> dict[str,
     """
     taken: dict[str, Finished] = {}
     for task in tasks:
-        source = task.section.from_run
-        if not source:
+        if not task.section.from_run:
             continue
+        source = str(place(task.section.from_run, f"--config.{task.name}.from_run"))
         kept = load_finished(workdir, task.name, task.stage.Frozen, directory.origin(config, task.name))
         if kept and not (Path(source) / "finished" / task.name).is_dir():
             taken[task.name] = kept

@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.config import numbers
 from experiment_jax.config.load import override
+from experiment_jax.config.places import place
 from experiment_jax.config.types import from_json, to_json
-from experiment_jax.data import load, passes
+from experiment_jax.data import conditions, load, passes
 from experiment_jax.data.split import Dataset, Split
 from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, build
@@ -81,8 +83,12 @@ class Run:
         return self.over(lambda params, low: passes.to_uint8(self.model.regress(params, low)))
 
     def observe(self, images: np.ndarray, seed: int = 0) -> np.ndarray:
-        """x = A(Y) + σ ε of uint8 images `[N, …]`: float32 `[N, *low_shape]`; ε by seed and row."""
-        return self._observer(np.arange(len(images), dtype=np.uint32), images, np.full(len(images), seed, np.uint32))
+        """x = A(Y) + σ ε of uint8 images `[N, …]`: float32 `[N, *low_shape]`; ε by seed and row.
+
+        Raises:
+            UserError: a seed that is none.
+        """
+        return self._observer(*_numbered(len(images), seed, images))
 
     def sample(self, condition: np.ndarray, seed: int = 0) -> Samples:
         """One sample for each condition, on the host; images uint8 `[N, height, width, channels]`.
@@ -90,13 +96,13 @@ class Run:
         Sample i depends on the seed, i and its condition alone.
 
         Args:
-            condition: labels int32 `[N]`, or where the run finds high-resolution images low-resolution ones, uint8 or
-                float32 in [-1, 1], `[N, *low_shape]`.
+            condition: labels `[N]`, whole numbers, also of a run that does not heed them; or where the run finds
+                high-resolution images low-resolution ones, uint8 or float32 in [-1, 1], `[N, *low_shape]`.
             seed: of the noise.
 
         Raises:
-            UserError: a run that does not sample, labels that the data set does not have, or low-resolution images
-                of another shape.
+            UserError: a run that does not sample, a seed that is none, and what `data.conditions` refuses: labels that
+                are no class of the run, or images of another shape or scale.
         """
         return self._sampler(*self._draws(condition, seed))
 
@@ -109,8 +115,12 @@ class Run:
         if self.model.sample is None:
             stages = ", ".join(self.config.stages)
             raise UserError(f"--workdir {self.workdir}: its stages {stages} do not sample; take a run whose stages do")
-        numbers = np.arange(len(condition), dtype=np.uint32)
-        return numbers, self._conditions(condition), np.full(len(condition), seed, np.uint32)
+        if self.model.degrade is None:
+            condition = conditions.labels(condition, self.dataset.num_classes)
+        else:
+            condition = conditions.low_resolution(condition, self.low_shape)
+            condition = np.asarray(passes.to_float(condition)) if condition.dtype == np.uint8 else condition
+        return _numbered(len(condition), seed, condition)
 
     @functools.cached_property
     def low_shape(self) -> tuple[int, int, int]:
@@ -118,28 +128,15 @@ class Run:
         images = jax.ShapeDtypeStruct((1, *self.dataset.image_shape), jnp.float32)
         return jax.eval_shape(self.model.degrade, self.model.params, images).shape[1:]
 
-    def _conditions(self, condition: np.ndarray) -> np.ndarray:
-        condition = np.asarray(condition)
-        if self.model.degrade is None:
-            classes = self.dataset.num_classes
-            if condition.size and not 0 <= condition.min() <= condition.max() < classes:
-                raise UserError(
-                    f"condition: labels are from 0 to {classes - 1}, not {condition.min()}…{condition.max()}"
-                )
-            return condition.astype(np.int32)
-        if condition.shape[1:] != self.low_shape:
-            raise UserError(f"low-resolution images are {condition.shape[1:]}, the run's are {self.low_shape}")
-        return np.asarray(passes.to_float(condition)) if condition.dtype == np.uint8 else condition
-
-    def _draw(self, params: Any, numbers: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
-        keys = _keys(jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0]), numbers)
+    def _draw(self, params: Any, rows: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
+        keys = _keys(jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0]), rows)
         samples = self.model.sample(params, keys, condition)
         return samples._replace(images=passes.to_uint8(samples.images))
 
     @functools.cached_property
     def _observer(self) -> Callable[..., np.ndarray]:
-        def observe(params: Any, numbers: jax.Array, images: jax.Array, seeds: jax.Array) -> jax.Array:
-            keys = _keys(stream(seeds[0], "low resolution"), numbers)
+        def observe(params: Any, rows: jax.Array, images: jax.Array, seeds: jax.Array) -> jax.Array:
+            keys = _keys(stream(seeds[0], "low resolution"), rows)
             return self.model.noise(params, self.model.degrade(params, passes.to_float(images)), keys)
 
         return self.over(observe)
@@ -187,9 +184,14 @@ class Run:
         return dataclasses.replace(self, config=config.lock(), model=model.bind(**self.model.params))
 
 
-def _keys(root: jax.Array, numbers: jax.Array) -> jax.Array:
+def _numbered(count: int, seed: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number, row and seed of each of `count` rows."""
+    return np.arange(count, dtype=np.uint32), rows, np.full(count, numbers.seed(seed), np.uint32)
+
+
+def _keys(root: jax.Array, rows: jax.Array) -> jax.Array:
     """The key of each sample's number, `[batch]`."""
-    return jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
+    return jax.vmap(lambda number: jax.random.fold_in(root, number))(rows)
 
 
 def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | None = None) -> Run:
@@ -197,13 +199,15 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
 
     Args:
         workdir: a run directory.
-        step: a checkpoint of the last stage; by default what the finished stage froze.
+        step: a checkpoint of the last stage, 0 or more; by default what the finished stage froze.
         dataset: what it was trained on, where that was not the data set that the config names.
 
     Raises:
         UserError: no run there, a stage that is not finished or is damaged, or no checkpoint of that step.
     """
-    workdir = Path(workdir)
+    workdir = place(workdir, "--workdir")
+    if step is not None:
+        step = numbers.whole(step, "--step", 0, numbers.LARGEST_SEED)
     config = directory.read_config(workdir)
     dataset = dataset or load.load(config.data, config.seed)
     tasks = build(config, dataset)

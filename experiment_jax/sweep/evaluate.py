@@ -15,12 +15,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.comparison import comparable, kept
-from experiment_jax.comparison.table import Row, metrics_of, numbers, to_csv
+from experiment_jax.comparison.table import Row, measured_runs, metrics_of, numbers, to_csv
 from experiment_jax.drawing import pictures
 from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.evaluation import evaluate as evaluation
 from experiment_jax.evaluation.plan import Plan
-from experiment_jax.files import write_text
+from experiment_jax.files import set_aside, write_text
 from experiment_jax.metrics import noise
 from experiment_jax.metrics.directions import DIRECTED, badness, directed
 from experiment_jax.runs import directory
@@ -66,6 +66,7 @@ def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options:
     measured = [row for row in rows if by in row.metrics]
     best = min(measured, key=lambda row: badness(by, row.metrics[by]), default=None)
     try:
+        _keep_richer(found.workdir, rows)
         write_text(found.workdir / "sweep.csv", to_csv(rows, known, with_runs=True))
         if len(runs) > len(rows):
             write_text(found.workdir / "runs.csv", to_csv(runs, known, with_runs=True))
@@ -79,6 +80,17 @@ def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options:
         raise UserError(f"--workdir {workdir}: none of its members is measured; {workdir}/sweep.html says why")
     head = {"name": best.name, "workdir": str(best.workdir), "by": by, "runs": best.runs}
     return {**head, **best.settings, **best.metrics}
+
+
+def _keep_richer(workdir: Path, rows: Sequence[Row]) -> None:
+    """Sets the tables that are there aside, if a row of them is of more runs than now."""
+    there = measured_runs(workdir / "sweep.csv")
+    now = {row.name: row.runs for row in rows}
+    lost = [name for name, runs in there.items() if runs > now.get(name, 0)]
+    if lost:
+        tag = str(sum(there.values()))
+        set_aside([workdir / name for name in ("sweep.csv", "runs.csv", "sweep.html", "sweep.png")], tag)
+        log.warning("of %s fewer runs are measured than before: the table of before is sweep-%s.csv", lost[0], tag)
 
 
 def _run(found: Sweep, member: Member, plan: Plan) -> Row:

@@ -20,6 +20,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiment_jax.config import load as configs
+from experiment_jax.config import numbers
+from experiment_jax.config.places import lasting, place
 from experiment_jax.errors import UserError
 from experiment_jax.files import write_text
 from experiment_jax.runs import directory
@@ -85,6 +87,8 @@ def define(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seed
         UserError: the config has no sweep, two members are called alike, a setting is unknown or given twice, or the
             directory holds something else.
     """
+    if seeds is not None:
+        seeds = numbers.count(seeds, "--seeds")
     own = [_named(each) for each in configs.sweep(spec)] if members else [(_title(spec), {})]
     for name, settings in own:
         for key in sorted(settings.keys() & overrides.keys()):
@@ -104,7 +108,7 @@ def define(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seed
     for name, count in collections.Counter(member.name for member in found).items():
         if count > 1:
             raise UserError(f"--sweep: {count} members are called {name}; yield (name, overrides), each its own name")
-    sweep = Sweep(Path(workdir), spec, rest, tuple(found))
+    sweep = Sweep(place(workdir, "--workdir"), lasting(spec), rest, tuple(found))
     _check_directory(sweep)
     for member in sweep.members:  # whatever is mistyped in one is said before another is trained
         with of(member):
@@ -138,8 +142,13 @@ def _named(each: Any) -> tuple[str, dict[str, Any]]:
 
 def _check_directory(sweep: Sweep) -> None:
     if (sweep.workdir / RECORD).is_file():
-        if (before := read(sweep.workdir).spec) != sweep.spec:
+        if lasting(before := read(sweep.workdir).spec) != sweep.spec:
             raise UserError(f"--workdir {sweep.workdir}: holds a sweep of {before}; choose another --workdir")
+        every = (*sweep.members, *read(sweep.workdir).members)
+        seeded, plain = ({each.group for each in every if (each.name != each.group) == has} for has in (True, False))
+        if both := sorted(seeded & plain):
+            how = "with" if sweep.members[0].name == sweep.members[0].group else "without"
+            raise UserError(f"--workdir {sweep.workdir}: holds {both[0]} {how} --seeds; choose another --workdir")
     elif sweep.workdir.is_file() or (
         sweep.workdir.is_dir() and any(not path.name.startswith(".") for path in sweep.workdir.iterdir())
     ):
@@ -147,8 +156,11 @@ def _check_directory(sweep: Sweep) -> None:
 
 
 def write(sweep: Sweep) -> None:
-    """Writes DIR/sweep.json, from which `read` makes the same sweep."""
-    members = [dataclasses.asdict(member) for member in sweep.members]
+    """Writes DIR/sweep.json, from which `read` makes the same sweep; members that it holds already stay in it."""
+    before = read(sweep.workdir).members if (sweep.workdir / RECORD).is_file() else ()
+    names = {member.name for member in sweep.members}
+    whole = (*sweep.members, *(member for member in before if member.name not in names))
+    members = [dataclasses.asdict(member) for member in whole]
     record = dict(config=sweep.spec, overrides=sweep.overrides, members=members)
     write_text(sweep.workdir / RECORD, json.dumps(record, indent=2) + "\n")
 
@@ -159,12 +171,13 @@ def read(workdir: str | Path) -> Sweep:
     Raises:
         UserError: there is none.
     """
-    path = Path(workdir) / RECORD
+    workdir = place(workdir, "--workdir")
+    path = workdir / RECORD
     if not path.is_file():
         raise UserError(f"--workdir {workdir}: holds no sweep; train one: python train.py --sweep --workdir {workdir}")
     record = json.loads(path.read_text())
     members = tuple(Member(**member) for member in record["members"])
-    return Sweep(Path(workdir), record["config"], record["overrides"], members)
+    return Sweep(workdir, record["config"], record["overrides"], members)
 
 
 def command_lines(sweep: Sweep, arguments: Sequence[str]) -> list[str]:

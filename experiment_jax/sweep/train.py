@@ -42,7 +42,7 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
         Stopped: a signal asked to stop; the state is saved.
     """
     last = len(sweep.members) - 1
-    if index is not None and not 0 <= index <= last:
+    if index is not None and index not in range(last + 1):
         raise UserError(f"--sweep_index {index}: the members are numbered from 0 to {last}; give one of those")
     chosen = [(number, member) for number, member in enumerate(sweep.members) if index in (None, number)]
     images = _loader()

@@ -19,6 +19,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiment_jax.config.numbers import shown
+from experiment_jax.config.places import place
 from experiment_jax.data.lazy_images import Images
 from experiment_jax.data.load import load
 from experiment_jax.data.split import Dataset
@@ -201,7 +203,11 @@ def prepare(
     siblings: Sequence[Path] = (),
 ) -> Preparation:
     """Looks at everything that can be refused before anything is written; see `train`."""
-    workdir = Path(workdir)
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"config={shown(config)}: is no config; give what experiment_jax.load_config returns")
+    if devices is not None and not len(devices):
+        raise UserError("devices: there are none to train on; leave them out, or give some of jax.devices()")
+    workdir = place(workdir, "--workdir")
     changes = directory.check(workdir, config)
     dataset = dataset or load(config.data, config.seed)
     shared = pmap.choose(config.parallel, devices)

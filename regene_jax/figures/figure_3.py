@@ -44,7 +44,8 @@ def latent_spaces(
     spaces = {"classifier" if run.model.classify is not None else run.config.method: run}
     if other := run.config.evaluation.get("autoencoder", ""):
         spaces["autoencoder"] = _autoencoder(other, run)
-    images = reference.real.test.take(np.random.default_rng(0).permutation(len(reference.real.test))[:POINTS])
+    test = reference.real.test.labelled
+    images = test.take(np.random.default_rng(0).permutation(len(test))[:POINTS])
     figure = plots.figure(5 * len(spaces) + 1, 5)
     for place, (name, space) in enumerate(spaces.items(), start=1):
         panel = figure.add_subplot(1, len(spaces), place, title=name, xticks=[], yticks=[])

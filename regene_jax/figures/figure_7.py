@@ -26,11 +26,12 @@ def mixing(run: Run, reference: Reference) -> tuple[dict[str, float], dict[str, 
         distances.append(frechet.frechet_distance(frechet.moments([features]), reference.space.moments))
         accuracies.append(reference.accuracy(features, labels))
     results = {f"fd_mix_{ratio}": value for ratio, value in zip(RATIOS, distances, strict=True)}
-    results |= {f"accuracy_mix_{ratio}": value for ratio, value in zip(RATIOS, accuracies, strict=True)}
+    if None not in accuracies:  # some image has a label
+        results |= {f"accuracy_mix_{ratio}": value for ratio, value in zip(RATIOS, accuracies, strict=True)}
     return results, {"mixing": _plot(distances, accuracies)}
 
 
-def _plot(distances: list[float], accuracies: list[float]) -> np.ndarray:
+def _plot(distances: list[float], accuracies: list[float | None]) -> np.ndarray:
     figure = plots.figure(6, 4)
     left = figure.add_subplot()
     right = left.twinx()

@@ -15,11 +15,12 @@ def pairs(images: Split, run: Run, count: int, seed: int = 0) -> tuple[np.ndarra
     them is left out.
 
     Args:
-        images: with their labels.
+        images: with their labels; those without one are left out.
         run: whose classifier is asked.
         count: of classes, at most.
         seed: of the choice.
     """
+    images = images.labelled
     right = np.ones(len(images), bool)
     if run.model.classify is not None:
         right = run.classify(run.encode(images.images)) == images.labels

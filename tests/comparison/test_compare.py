@@ -248,3 +248,10 @@ def test_the_second_run_has_another_seed_and_so_other_samples(compared):
     one, two = (load_run(compared[0] / name) for name in ("one", "two"))
     assert one.config.seed != two.config.seed
     assert compared[1]["runs"]["one"]["fd_gen"] != compared[1]["runs"]["two"]["fd_gen"]
+
+
+def test_a_comparison_of_fewer_does_not_replace_one_of_more(again, caplog):
+    before = {name: (again / "out" / name).read_text() for name in ("compare.html", "compare.csv", "compare.md")}
+    compare([again / "one", again / "two"], again / "out", num_samples=90)
+    assert list(rows(again)) == ["one", "two"] and "it is compare-3.html now" in caplog.text
+    assert {name: (again / "out" / name.replace(".", "-3.")).read_text() for name in before} == before

@@ -20,13 +20,16 @@ COUNTS = {"train": 6, "test": 2}  # of each class
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def png(image: np.ndarray) -> bytes:
+def png(image: np.ndarray | bytes) -> bytes:
+    """Of an image uint8 `[height, width(, 3)]`; what is bytes stays as it is."""
+    if isinstance(image, bytes):
+        return image
     with io.BytesIO() as file:
         Image.fromarray(image).save(file, format="PNG")
         return file.getvalue()
 
 
-def example(image: np.ndarray, label: int | None, feature: str) -> bytes:
+def example(image: np.ndarray | bytes, label: int | None, feature: str) -> bytes:
     message = tf_example_pb2.Example()
     message.features.feature["image"].bytes_list.value.append(png(image))
     if label is not None:
@@ -37,6 +40,7 @@ def example(image: np.ndarray, label: int | None, feature: str) -> bytes:
 def write(folder: Path, splits: dict, classes: tuple[str, ...] = (), truth: str = "") -> None:
     """Writes the prepared set `folder` = NAME/VERSION: {split: [(image uint8 [height, width(, 3)], label), …]}.
 
+    In place of an image there may be the content of an image file.
     With `classes` labels are their numbers, with `truth` truth values of attributes/<truth>; else there are none.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +70,8 @@ def write(folder: Path, splits: dict, classes: tuple[str, ...] = (), truth: str 
 
 def features(splits: dict, classes: tuple[str, ...], truth: str) -> dict:
     """The features.json of a set; sides that differ between its images are left open."""
-    shapes = {(*image.shape, 1)[:3] for examples in splits.values() for image, _ in examples}
+    images = [image for examples in splits.values() for image, _ in examples if not isinstance(image, bytes)]
+    shapes = {(*image.shape, 1)[:3] for image in images} or {(-1, -1, -1)}
     sides = [str(sizes.pop()) if len(sizes := set(side)) == 1 else "-1" for side in zip(*shapes, strict=True)]
     found = {
         "image": {

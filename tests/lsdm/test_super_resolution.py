@@ -162,6 +162,14 @@ def test_bytes_and_floats_are_the_same_low_resolution(trained):
     np.testing.assert_array_equal(trained.sample(low).images, trained.sample(low / np.float32(127.5) - 1.0).images)
 
 
+@pytest.mark.parametrize("kind", [None, "labels", "integers", "scale", "nan"])
+def test_other_conditions_than_low_resolution_images_are_refused(kind, trained, refused):
+    low = np.full((2, 4, 4, 1), 100.0)
+    given = {"labels": [3, 4], "integers": low.astype(int), "scale": low, "nan": low * np.nan}
+    for draw in (trained.sample, trained.sample_latents):
+        assert refused(draw, given.get(kind)).startswith("condition: ")
+
+
 def test_saved_samples_can_be_drawn_again_from_what_is_saved(evaluated, trained):
     with np.load(evaluated[0].workdir / "eval" / "2" / "samples.npz") as saved:
         assert saved["images"].shape == (7, 8, 8, 1)

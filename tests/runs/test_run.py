@@ -1,6 +1,7 @@
 """A run as an object: the same parameters under other settings."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 import lsdm_jax.matching
-from experiment_jax import load_run
+from experiment_jax import evaluate, load_run
 from experiment_jax.method.stage import Context, Samples, Stage
 
 
@@ -107,3 +108,24 @@ def test_a_reloaded_run_knows_which_settings_may_be_none(finished, refused):
     assert "matching.sinkhorn.epsilon=None: expected float" in message
     message = refused(changed.with_settings, {"matching.log_epochs": "often"})
     assert "matching.log_epochs=often: expected float" in message
+
+
+@pytest.mark.parametrize("condition", [None, [], [-1], [10], [0.5], [True], ["3"], [[1, 2]], [np.nan], 3])
+def test_a_run_samples_for_labels_of_its_own_and_for_nothing_else(condition, finished, refused):
+    run = load_run(finished[1])
+    for draw in (run.sample, run.sample_latents):
+        assert refused(draw, condition).startswith("condition: ")
+
+
+@pytest.mark.parametrize("seed", [None, -1, 2**32, 0.0, True, "0"])
+def test_seeds_are_whole_numbers_of_32_bits(seed, finished, refused):
+    run = load_run(finished[1])
+    for call in (partial(run.sample, [3]), partial(run.sample_latents, [3]), partial(evaluate, run, num_samples=70)):
+        assert refused(call, seed=seed).startswith("seed=")
+    np.testing.assert_array_equal(run.sample([3], seed=2**32 - 1).images, run.sample([3], seed=2**32 - 1).images)
+
+
+@pytest.mark.parametrize("step", [-1, 2.0, True, "4", 3, 2**70])
+def test_a_step_is_one_that_is_saved(step, finished, refused):
+    assert refused(load_run, finished[1], step).startswith("--step")
+    assert load_run(finished[1], np.int64(4)).step == 4

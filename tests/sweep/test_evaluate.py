@@ -92,6 +92,17 @@ def test_what_is_evaluated_already_is_not_evaluated_again(measured):
     assert not {"seconds", "images_per_second"} & rows(measured)[0].keys()
 
 
+def test_a_table_of_fewer_runs_does_not_replace_one_of_more(measured, caplog):
+    before = (measured / "sweep.csv").read_text()
+    shutil.rmtree(measured / "high" / "finished")
+    assert evaluate(measured)["name"] == "low"
+    assert [each["runs"] for each in rows(measured)] == ["1", "0"]
+    assert (measured / "sweep-2.csv").read_text() == before and (measured / "sweep-2.html").is_file()
+    assert "of high fewer runs are measured than before: the table of before is sweep-2.csv" in caplog.text
+    evaluate(measured)
+    assert (measured / "sweep-2.csv").read_text() == before and not (measured / "sweep-1.csv").exists()
+
+
 JUDGE = """
 import runpy
 from experiment_jax.config.load import override

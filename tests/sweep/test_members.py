@@ -142,6 +142,19 @@ def test_a_sweep_is_read_as_it_was_defined(swept, tmp_path):
     assert members.read(tmp_path / "sweep") == found
 
 
+def test_members_that_a_sweep_has_stay_in_it(swept, tmp_path, refused):
+    spec = swept(TWO)
+    members.write(define(spec, tmp_path / "sweep", seeds=3))
+    members.write(define(spec, tmp_path / "sweep", seeds=2))
+    assert {member.name for member in members.read(tmp_path / "sweep").members} == {
+        f"{name}-seed{seed}" for name in ("low", "high") for seed in range(3)
+    }
+    message = refused(define, spec, tmp_path / "sweep")
+    assert message.endswith("holds high with --seeds; choose another --workdir")
+    members.write(define(spec, tmp_path / "plain"))
+    assert "holds high without --seeds" in refused(define, spec, tmp_path / "plain", seeds=2)
+
+
 def test_a_stage_is_shared_wherever_its_images_coincide(swept, tmp_path, one):
     # Fewer labels are the same images to a representation, which sees none; another seed holds out others.
     body = 'yield "all", {}\nyield "few", {"data.paired": 100}\nyield "other", {"seed": 1}'

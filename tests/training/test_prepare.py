@@ -81,3 +81,13 @@ def test_a_class_without_images_is_refused_before_anything_is_written(tiny, one,
     message = refused(train, tiny(stages=("representation",)), workdir, one, single)
     assert "data.validation=1: representation is measured by two images or more" in message
     assert not workdir.exists()
+
+
+@pytest.mark.parametrize("config", [None, "configs/lsdm_digits.py", {}, 3])
+def test_what_is_no_config_is_refused(config, one, tmp_path, refused):
+    assert refused(prepare, config, tmp_path / "run", one).startswith("config=")
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_devices_are_refused(tiny, tmp_path, refused):
+    assert refused(prepare, tiny(), tmp_path / "run", []).startswith("devices: ")

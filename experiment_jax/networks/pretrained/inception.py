@@ -17,6 +17,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from experiment_jax.config.places import place
 from experiment_jax.errors import UserError
 from experiment_jax.files import sha256
 from experiment_jax.networks.pretrained.inception_network import FEATURES, SIZE, Inception
@@ -84,6 +85,7 @@ def load(path: str) -> tuple[PyTree, str]:
         UserError: no such file, one that cannot be read, or one that holds other weights: the first tensor that is
             absent or has another shape is named.
     """
+    path = str(place(path, SETTING))
     if not Path(path).is_file():
         raise UserError(f"{SETTING} {path}: there is no such file; {WHERE}")
     tensors = _safetensors(path) if Path(path).suffix == ".safetensors" else _state_dict(path)

@@ -19,6 +19,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from safetensors import SafetensorError, safe_open
 
+from experiment_jax.config.places import place
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, PyTree, Stage, Upstream
 from experiment_jax.networks.pretrained import inputs, weights
@@ -130,6 +131,7 @@ def from_file(path: str, setting: str) -> dict[str, np.ndarray]:
         UserError: no such file, or one that holds other weights.
     """
     where = f"{setting}={path}"
+    path = str(place(path, setting))
     if not Path(path).is_file():
         raise UserError(f"{where}: there is no such file; {WHERE}; type --config.{setting}=PATH")
     try:

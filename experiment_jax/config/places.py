@@ -1,0 +1,96 @@
+"""Places that a person types: paths of files and folders of this machine, and what keeps them the same elsewhere."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiment_jax.config.types import flat
+from experiment_jax.errors import UserError
+from experiment_jax.files import shipped
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as in gs://bucket; a folder of a drive, as in C:/, is none
+
+
+def place(text: Any, flag: str) -> Path:
+    """The path that a person means, `~` expanded; whether anything is there is not looked at.
+
+    Args:
+        text: a path, as text or as a path object.
+        flag: what was typed before it, for messages, such as `--workdir`.
+
+    Raises:
+        UserError: no path, one of another file system such as gs://, another person's home that is not there, or one
+            that this file system cannot hold.
+    """
+    if not isinstance(text, str | os.PathLike) or not os.fspath(text):
+        raise UserError(f"{flag} {text!r}: is no path; give that of a file or a folder")
+    path = os.fspath(text)
+    if not isinstance(path, str):
+        raise UserError(f"{flag} {text!r}: is bytes; give the path as text")
+    if SCHEME.match(path):
+        raise UserError(
+            f"{flag} {path}: is on another file system, and no scheme is read, gs://, s3:// and file:// alike; give a "
+            "folder of this machine, such as one where that is mounted"
+        )
+    if path.startswith("~") and os.path.expanduser(path) == path:
+        raise UserError(f"{flag} {path}: there is no such person's home; give the whole path")
+    path = os.path.expanduser(path)
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass
+    except NotADirectoryError:
+        raise UserError(f"{flag} {path}: lies below a file; choose another place") from None
+    except (OSError, ValueError) as error:  # a name that is too long, or a folder above that may not be looked into
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{flag} {path!r}: cannot be looked at ({reason}); choose another place") from None
+    return Path(path)
+
+
+def settle(config: ConfigDict) -> None:
+    """Makes the paths in a config absolute, in place, so that they name the same files from every folder.
+
+    What a config names without a path stays a name: a TFDS set, a shipped recipe.
+
+    Raises:
+        UserError: what `place` refuses, or a witness that is no text.
+    """
+    for key, value in flat(config).items():
+        section, name = config, key
+        while "." in name:
+            head, _, name = name.partition(".")
+            section = section[head]
+        if key == "data.name":
+            section[name] = lasting_data(value)
+        elif key == "judge":
+            section[name] = lasting(value)
+        elif key == "witnesses":
+            if not all(isinstance(each, str) for each in value):
+                raise UserError(f"--config.witnesses={tuple(value)}: give names, as in ('configs/resnet_digits.py',)")
+            section[name] = tuple(map(lasting, value))
+        elif value and (name == "from_run" or key in ("evaluation.autoencoder", "perceptual.weights")):
+            section[name] = os.path.abspath(place(value, f"--config.{key}"))
+
+
+def lasting(spec: str) -> str:
+    """A file, `FILE:VARIANT` or folder by its absolute path; as it is where it is shipped, or there is none."""
+    path, colon, variant = spec.partition(":")
+    path = os.path.expanduser(path)
+    own = shipped("configs") / os.path.basename(path)
+    if not path or not os.path.exists(path) or (own.is_file() and os.path.samefile(path, own)):
+        return spec
+    return os.path.abspath(path) + colon + variant
+
+
+def lasting_data(name: str) -> str:
+    """A data set, or several joined with "+", each prepared folder by its absolute path."""
+
+    def is_folder(each: str) -> bool:
+        return os.path.isfile(os.path.join(os.path.expanduser(each), "dataset_info.json"))
+
+    if is_folder(name):
+        return os.path.abspath(os.path.expanduser(name))
+    return "+".join(os.path.abspath(os.path.expanduser(each)) if is_folder(each) else each for each in name.split("+"))

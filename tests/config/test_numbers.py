@@ -1,0 +1,36 @@
+"""Counts and seeds as people give them."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiment_jax import UserError
+from experiment_jax.config import numbers
+
+NO_NUMBERS = [None, True, np.True_, jnp.bool_(True), 1.0, np.float32(2), "3", b"3", [1], np.array([1, 2]), 1j, object()]
+
+
+@pytest.mark.parametrize("value", [1, np.int8(1), np.uint64(1), jnp.int32(1), np.array(1)])
+def test_whole_numbers_of_any_type_are_counts_and_seeds(value):
+    assert type(numbers.count(value, "n")) is int and numbers.count(value, "n") == numbers.seed(value) == 1
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, -1, -(10**30), 10**30, 2**32])
+def test_everything_else_is_refused_by_its_name(value, refused):
+    assert refused(numbers.count, value, "--num_samples").startswith("--num_samples=")
+    assert refused(numbers.seed, value).startswith("seed=")
+
+
+def test_a_count_is_one_or_more_and_a_seed_takes_32_bits(refused):
+    assert refused(numbers.count, 0, "n") == "n=0: give a whole number from 1 to 10000000"
+    assert numbers.seed(0) == 0 and numbers.seed(2**32 - 1) == 2**32 - 1
+
+
+@given(st.one_of(st.none(), st.floats(), st.text(), st.integers(), st.lists(st.text(), max_size=20)))
+def test_whatever_is_given_it_is_a_number_or_one_line(value):
+    try:
+        assert 0 <= numbers.seed(value) == value < 2**32
+    except UserError as error:
+        assert "\n" not in str(error) and len(str(error)) < 150
