@@ -42,7 +42,7 @@ def fashion(results: Results) -> dict[str, Table]:
     rows = [
         run("lsdm_fashion_mnist_flow", of="LSDM, `flow`", labels="60,000"),
         run("lsdm_fashion_mnist", of="LSDM, `critic`", labels="60,000"),
-        run("lsdm_fashion_mnist_few", of="LSDM, `critic`", labels="600"),
+        run("lsdm_fashion_mnist_few_pairs", of="LSDM, `critic`", labels="600"),
         run("regene_fashion_mnist_neighbours", of="ReGene, neighbours", labels="60,000"),
         run("regene_fashion_mnist", of="ReGene, random partners", labels="60,000"),
     ]
@@ -63,7 +63,7 @@ def seeds(results: Results) -> Table:
     members = {
         "`flow`, 60,000 labels": "lsdm_fashion_mnist_flow",
         "`critic`, 60,000 labels": "lsdm_fashion_mnist",
-        "`critic`, 600 labels": "lsdm_fashion_mnist_few",
+        "`critic`, 600 labels": "lsdm_fashion_mnist_few_pairs",
     }
     rows = [{"of": of, **over_seeds(results, name, keys)} for of, name in members.items()]
     shown = {"": "{of}", **{f"`{key}`": noisy(key) for key in keys}}

@@ -82,7 +82,8 @@ def _differences(runs: Mapping[str, Row], counts: str, keys: Sequence[str]) -> T
     rows = []
     for other in (*(f"{way}-{counts}" for way in WAYS[:-1]), *ORACLES):
         pairs = [(own, of[other][seed]) for seed, own in of[f"posterior-{counts}"].items()]
-        cells = {key: _difference([own[key] - theirs[key] for own, theirs in pairs]) for key in keys}
+        measured = [key for key in keys if all(key in theirs for _, theirs in pairs)]
+        cells = {key: _difference([own[key] - theirs[key] for own, theirs in pairs]) for key in measured}
         rows.append({**cells, "of": ORACLES.get(other, f"`{_parts(other)[0]}`")})
     return Table({"`posterior` less": "{of}", **{f"`{key}`": f"{{{key}}}" for key in keys}}, rows, caption=False)
 
