@@ -32,7 +32,7 @@ def unpaired(results: Results) -> dict[str, Table]:
 
 def _parts(name: str) -> tuple[str, int, int]:
     """The way, n and N of a member; 0 where the name does not say them."""
-    way, *counts = name.split("-")
+    way, *counts = name.partition("-seed")[0].split("-")
     n, many = [*map(int, counts), 0, 0][:2]
     return way, n, many
 
@@ -65,7 +65,8 @@ def _by_images(members: Mapping[str, Row]) -> Table:
 
 def _ways(members: Mapping[str, Row]) -> Table:
     """A row a way of one n and N; with errors where there are several seeds."""
-    rows = [{**row, "way": ORACLES.get(name, f"`{_parts(name)[0]}`")} for name, row in members.items()]
+    names = [_parts(name)[0] for name in members]
+    rows = [{**row, "way": ORACLES.get(way, f"`{way}`")} for way, row in zip(names, members.values(), strict=True)]
     several = all(row["runs"] > 1 for row in rows)
     keys = ["fd_gen", "precision", "recall", "accuracy_gen", "spread", *(["cas"] if "cas" in rows[0] else [])]
     shown = {"`matching.labels`": "{way}", **{f"`{key}`": noisy(key) if several else f"{{{key}:.3f}}" for key in keys}}
