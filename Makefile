@@ -1,7 +1,7 @@
 # make train [CONFIG=lsdm_digits] [ACCELERATOR=cpu|cuda13|tpu]     from a fresh clone: venv, training, evaluation, picture
 # make test                                                        from a fresh clone: venv, the tests
 # make lint
-# make results                                                     the tables of README.md and docs/, from the files in results/
+# make results                                                     the tables of README.md and docs/ and a curve, from the files in results/
 CONFIG ?= lsdm_digits
 ACCELERATOR ?= cpu
 WORKDIR ?= runs/$(subst :,_,$(CONFIG))
@@ -36,8 +36,9 @@ lint: $(TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-results:
-	$(PYTHON) results/tables.py
+results: $(RUN)
+	$(BIN)/python results/tables.py
+	$(BIN)/python results/curve.py
 
 clean:
 	rm -rf .venv runs

@@ -80,22 +80,6 @@ def representations(results: Results) -> dict[str, Table]:
     return {name: table(results.sweep(f"study_{name}")) for name in names}
 
 
-def unpaired(results: Results) -> dict[str, Table]:
-    """A row a member; the rival that takes pseudo-labels for true below the run on the same images."""
-    shown = {"n": "{n}", "N": "{N}", "labels of the N": "{labels}", "`fd_gen`": "{fd_gen:.3f} ± {fd_gen_se:.3f}"}
-    for key in ("recall", "accuracy_gen", "fidelity", "copied", "mae_recon", "fd_recon"):
-        shown[f"`{key}`"] = f"{{{key}:.3f}}"
-
-    def table(members: Mapping[str, Row]) -> Table:
-        rows = []
-        for name, row in members.items():
-            kind, n, count = name.split("-")
-            rows.append({**row, "n": n, "N": f"{int(count):,}", "labels": "pseudo" if kind == "pseudo" else "none"})
-        return Table(shown, sorted(rows, key=lambda row: (row["data.paired"], row["data.unpaired"])), caption=False)
-
-    return {name: table(results.sweep(f"study_{name}")) for name in ("unpaired_digits", "unpaired_fashion_mnist")}
-
-
 def super_resolution(results: Results) -> dict[str, Table]:
     digits, fashion = results.run("lsdm_sr_digits"), results.run("lsdm_sr_fashion_mnist")
     few, alone = results.run("lsdm_sr_faces64_few"), results.run("lsdm_sr_faces64_paired_only")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from documents import Results, Row, Table, columns
 from fixed import noisy, over_seeds
 
-FLOW = "lsdm_fashion_mnist_flow"
+FLOW, FEW = "lsdm_fashion_mnist_flow", "lsdm_fashion_mnist_few"
 HULL = "regene_fashion_mnist_neighbours_untested"
 
 
@@ -15,6 +15,7 @@ def sharpened(results: Results) -> dict[str, Table]:
     fashion = [
         results.run(FLOW, of=lsdm, sharpened="no"),
         results.run(f"{FLOW}_sharp", of=lsdm, sharpened="yes"),
+        results.run(FEW, of="LSDM, `:few`, 600 labels", sharpened="yes"),
         results.run(HULL, of=regene, sharpened="no"),
         results.run(f"{HULL}_sharp", of=regene, sharpened="yes"),
     ]

@@ -11,6 +11,7 @@ import fixed
 import lsdm
 import regene
 import sharpened
+import unpaired
 from documents import ROOT, SAMPLED, Results, Table, columns, documents, fill, markdown
 
 OLD = ROOT / "results" / "older"  # what judges measured that each machine trained for itself
@@ -25,8 +26,16 @@ def digits_sweep(results: Results) -> dict[str, Table]:
     }
 
 
-SUBJECTS = (fixed.judges, fixed.digits, fixed.fashion, fixed.super_resolution, fixed.colour, sharpened.sharpened)
-OLDER = (digits_sweep, lsdm.fashion, lsdm.representations, lsdm.unpaired, lsdm.super_resolution, regene.fashion)
+SUBJECTS = (
+    fixed.judges,
+    fixed.digits,
+    fixed.fashion,
+    fixed.super_resolution,
+    fixed.colour,
+    sharpened.sharpened,
+    unpaired.unpaired,
+)
+OLDER = (digits_sweep, lsdm.fashion, lsdm.representations, lsdm.super_resolution, regene.fashion)
 NOTE = "Older judge, not comparable."
 
 

@@ -32,7 +32,7 @@ def unpaired(results: Results) -> dict[str, Table]:
 
 def _parts(name: str) -> tuple[str, int, int]:
     """The way, n and N of a member; 0 where the name does not say them."""
-    way, *counts = name.split("-")
+    way, *counts = name.partition("-seed")[0].split("-")
     n, many = [*map(int, counts), 0, 0][:2]
     return way, n, many
 
@@ -65,7 +65,8 @@ def _by_images(members: Mapping[str, Row]) -> Table:
 
 def _ways(members: Mapping[str, Row]) -> Table:
     """A row a way of one n and N; with errors where there are several seeds."""
-    rows = [{**row, "way": ORACLES.get(name, f"`{_parts(name)[0]}`")} for name, row in members.items()]
+    names = [_parts(name)[0] for name in members]
+    rows = [{**row, "way": ORACLES.get(way, f"`{way}`")} for way, row in zip(names, members.values(), strict=True)]
     several = all(row["runs"] > 1 for row in rows)
     keys = ["fd_gen", "precision", "recall", "accuracy_gen", "spread", *(["cas"] if "cas" in rows[0] else [])]
     shown = {"`matching.labels`": "{way}", **{f"`{key}`": noisy(key) if several else f"{{{key}:.3f}}" for key in keys}}
@@ -82,7 +83,8 @@ def _differences(runs: Mapping[str, Row], counts: str, keys: Sequence[str]) -> T
     rows = []
     for other in (*(f"{way}-{counts}" for way in WAYS[:-1]), *ORACLES):
         pairs = [(own, of[other][seed]) for seed, own in of[f"posterior-{counts}"].items()]
-        cells = {key: _difference([own[key] - theirs[key] for own, theirs in pairs]) for key in keys}
+        measured = [key for key in keys if all(key in theirs for _, theirs in pairs)]
+        cells = {key: _difference([own[key] - theirs[key] for own, theirs in pairs]) for key in measured}
         rows.append({**cells, "of": ORACLES.get(other, f"`{_parts(other)[0]}`")})
     return Table({"`posterior` less": "{of}", **{f"`{key}`": f"{{{key}}}" for key in keys}}, rows, caption=False)
 

@@ -10,7 +10,7 @@ NO_BEST = (
     "step", "nfe", "num_samples", "bound_samples", "latent_size", "latent_near_zero", "latent_hoyer",
     "seconds", "cas_seconds", "images_per_second", "latents_per_second", "fd_floor",
     "w1_latent_floor", "accuracy_real", "accuracy_real_resnet8", "fd_mix_0.0", "accuracy_mix_0.0", "anything",
-    "fd_floor_vgg16", "num_samples_vgg16", "evaluation_seed", "repeats",
+    "fd_floor_vgg16", "num_samples_vgg16", "evaluation_seed", "repeats", "confidence_labeller",
 )  # fmt: skip
 
 
