@@ -21,11 +21,7 @@ def get_config():
     return config
 
 
-FEW = sections.POSTERIOR | {
-    "data.paired": 600,
-    "stages": ("perceptual", "representation", "sharpening", "labeller", "matching"),
-    "matching.steps": 4000,
-}
+FEW = sections.POSTERIOR | {"data.paired": 600}
 VARIANTS = {
     "flow": sections.FLOW | {"matching.steps": 16_000},
     "few": FEW,
