@@ -27,11 +27,7 @@ def get_config():
 
 SINKHORN = sections.SINKHORN | {"matching.steps": 2000}
 # 60 labelled images a class; the other 59,400 are unpaired, and matching uses them too.
-FEW = sections.POSTERIOR | {
-    "data.paired": 600,
-    "stages": ("perceptual", "representation", "sharpening", "labeller", "matching"),
-    "matching.steps": 4000,
-}
+FEW = sections.POSTERIOR | {"data.paired": 600}
 # Matching sees the 600 alone, as in the paper. Smoothing and steps were chosen on validation images.
 FEW_PAIRS = {"data.paired": 600, "matching.pairs.smoothing": 1.0, "matching.steps": 2500}
 # So does every stage, for as many steps.

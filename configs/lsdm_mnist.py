@@ -21,13 +21,10 @@ def get_config():
     return config
 
 
-FEW = sections.POSTERIOR | {
-    "data.paired": 600,
-    "stages": ("perceptual", "representation", "sharpening", "labeller", "matching"),
-    "matching.steps": 4000,
-}
+PAIRS = {"data.paired": 600}
 VARIANTS = {
     "flow": sections.FLOW | {"matching.steps": 16_000},
-    "few": FEW,
+    "few": sections.POSTERIOR | PAIRS,
+    "paired_only": PAIRS | {"perceptual.view": "paired", "representation.view": "paired", "sharpening.view": "paired"},
     "smoke": sections.SMOKE_SHARP,
 }

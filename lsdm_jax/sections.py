@@ -42,6 +42,8 @@ FLOW = {
 }
 # Few labels: every latent takes part, by what a stage `labeller` knows of its class; chosen in docs/unpaired.md.
 POSTERIOR = FLOW | {
+    "stages": ("perceptual", "representation", "sharpening", "labeller", "matching"),
+    "matching.steps": 4000,
     "matching.labels": "posterior",
     "matching.beta": 10.0,
     "matching.batch_size": 1280,

@@ -1,17 +1,17 @@
 """The tables of what unpaired images are worth: means over seeds, and differences seed by seed."""
 
-import math
+import statistics
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from documents import Results, Row, Table, columns
-from fixed import noisy
+from fixed import noisy, standard_error
 
 WAYS = ("pairs", "pseudo", "sampled", "marginal", "posterior")
 ORACLES = {"oracle": "all labels, class by class", "oracle_joint": "all labels, one joint problem"}
 
 
 def unpaired(results: Results) -> dict[str, Table]:
+    """The ways by data set, what `posterior` differs in from each, and digits by n and N."""
     found: dict[str, Table] = {}
     for name, counts, keys in (
         ("fashion_mnist_sharpened", "600", ("fd_gen", "recall", "accuracy_gen", "cas")),
@@ -90,6 +90,7 @@ def _differences(runs: Mapping[str, Row], counts: str, keys: Sequence[str]) -> T
 
 
 def _difference(values: Sequence[float]) -> str:
-    error = np.std(values, ddof=1) / math.sqrt(len(values))
+    """Mean ± standard error, and whether signs differ."""
     alike = len({value > 0 for value in values}) == 1
-    return f"{np.mean(values):+.3f} ± {error:.3f}{'' if alike else ', signs differ'}"
+    mean, error = statistics.mean(values), standard_error(values)
+    return f"{mean:+.3f} ± {error:.3f}{'' if alike else ', signs differ'}"
