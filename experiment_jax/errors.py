@@ -8,6 +8,10 @@ class UserError(Exception):
     exit status 2; in a notebook it is an ordinary exception.
     """
 
+    def __init__(self, message: str) -> None:
+        # Names and values in a message are what somebody typed: line breaks and control characters show as escapes.
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
 
 class Unwritable(UserError):
     """The system refuses to write a file: the disk is full, or the folder may only be read."""

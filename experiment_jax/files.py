@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, what is said where they cannot be written, and those of the packages."""
+"""Files that are there whole or not at all, and what is said where they cannot be written."""
 
 import contextlib
 import hashlib
@@ -42,8 +42,12 @@ def check_room(path: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, aside: str = "") -> Iterator[Path]:
     """A temporary path in the folder of `path`, which takes its place at the end; the folder is made if need be.
+
+    Args:
+        path: to be written.
+        aside: see `set_aside`; what was there is then kept under that name, once the new file is whole.
 
     Raises:
         Unwritable: the system refuses it; what was there stays.
@@ -53,15 +57,17 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
+            if aside:
+                set_aside([path], aside)
             temporary.replace(path)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, aside: str = "") -> None:
     """Writes a text file, whole or not at all; see `replacing`."""
-    with replacing(path) as temporary:
+    with replacing(path, aside) as temporary:
         temporary.write_text(text)
 
 
@@ -98,13 +104,6 @@ def set_aside(paths: Iterable[Path], tag: str) -> None:
         if path.is_file():
             with writing(path):
                 path.replace(path.with_name(f"{path.stem}-{tag}{path.suffix}"))
-
-
-def shipped(name: str) -> Path:
-    """The folder `configs` or `judges`: in an installed wheel within this package, in a checkout beside it."""
-    here = Path(__file__).resolve().parent
-    installed = here / "shipped" / name
-    return installed if installed.is_dir() else here.parent / name
 
 
 def sha256(path: Path) -> str:

@@ -25,7 +25,7 @@ from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.evaluation import evaluate as evaluation
 from experiment_jax.evaluation.files import read_images
 from experiment_jax.evaluation.plan import Plan
-from experiment_jax.files import replacing, set_aside
+from experiment_jax.files import replacing
 from experiment_jax.metrics.directions import OWN
 
 log = logging.getLogger(__name__)
@@ -156,10 +156,10 @@ def _row(contender: Contender, metrics: Mapping[str, Any], picture: np.ndarray) 
 def _write(out: Path, files: Mapping[str, str], names: set[str]) -> None:
     """Writes all files, or none; those that are there are set aside, if they hold a run that these do not."""
     there = measured_runs(out / "compare.csv")
-    if there.keys() - names:
-        set_aside([out / name for name in files], str(len(there)))
-        log.warning("the comparison that was in %s had others: it is compare-%d.html now", out, len(there))
+    others = there.keys() - names
     with contextlib.ExitStack() as stack:
         for name, text in files.items():
-            stack.enter_context(replacing(out / name)).write_text(text)
+            stack.enter_context(replacing(out / name, aside=str(len(there)) if others else "")).write_text(text)
+    if others:
+        log.warning("the comparison that was in %s had others: it is compare-%d.html now", out, len(there))
     log.info("wrote %s", out / "compare.html")

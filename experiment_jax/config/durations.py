@@ -10,6 +10,7 @@ from experiment_jax.errors import UserError
 
 LENGTHS = ("steps", "epochs", "examples")
 UNITS = (*LENGTHS, "percent")
+MOST = 2**31 - 1  # steps are counted in int32
 
 
 def keys(name: str, units: tuple[str, ...]) -> list[str]:
@@ -61,7 +62,10 @@ def to_steps(
         "percent": Fraction(total or 0, 100),
     }
     # The decimal number that was typed, not the binary one nearest to it: 1.1 · 100 exceeds 110 in floats.
-    return math.ceil(Fraction(str(value)) * per_unit[key.rpartition("_")[2]])
+    steps = math.ceil(Fraction(str(value)) * per_unit[key.rpartition("_")[2]])
+    if steps > MOST:
+        raise UserError(f"{key}={value}: these are more than {MOST} steps; give fewer")
+    return steps
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,6 @@ from ml_collections import ConfigDict
 from experiment_jax.config import durations, numbers, places
 from experiment_jax.config.types import flat, optional_settings
 from experiment_jax.errors import UserError
-from experiment_jax.files import shipped
 
 OVERRIDE = "--config."  # of the command line
 
@@ -41,10 +40,22 @@ def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
         raise UserError(f"--config {spec}: {path} has no variant {variant!r}; choose one of {', '.join(variants)}")
     override(config, variants.get(variant, {}))
     override(config, overrides or {})
-    numbers.seed(config.seed, "--config.seed")
-    numbers.count(config.evaluation.batch_size, "--config.evaluation.batch_size")
+    _check_numbers(config)
     places.settle(config)
     return config.lock()
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    """Raises UserError where a whole number is larger than what it becomes can hold."""
+    for key, value in flat(config).items():
+        name = key.rpartition(".")[2]
+        for number in value if isinstance(value, list) else (value,):
+            if key == "seed":
+                numbers.seed(number, f"--config.{key}")
+            elif name == "batch_size":
+                numbers.count(number, f"--config.{key}")
+            elif isinstance(number, int) and not isinstance(number, bool) and not name.endswith("examples"):
+                numbers.whole(number, f"--config.{key}", -numbers.LARGEST, numbers.LARGEST)
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -83,11 +94,11 @@ def _run(spec: str) -> tuple[str, str, dict[str, Any]]:
     """The path and the variant that `PATH.py[:VARIANT]` names, and what the file defines."""
     path = str(places.place(spec, "--config"))
     path, _, variant = path.partition(":")
-    recipe = shipped("configs") / Path(path).with_suffix(".py").name
+    recipe = places.shipped("configs") / Path(path).with_suffix(".py").name
     is_name = Path(path).parent in (Path(), Path("configs"))
     file = Path(path) if Path(path).is_file() else recipe if is_name and recipe.is_file() else None
     if file is None:
-        known = ", ".join(sorted(p.stem for p in shipped("configs").glob("*.py")))
+        known = ", ".join(sorted(p.stem for p in places.shipped("configs").glob("*.py")))
         raise UserError(f"--config {spec}: there is no file {path}; give one, or one of {known}")
     module = runpy.run_path(str(file))
     if "get_config" not in module:

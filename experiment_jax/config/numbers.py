@@ -8,6 +8,7 @@ import numpy as np
 from experiment_jax.errors import UserError
 
 LARGEST_SEED = 2**32 - 1  # JAX's keys take 32 bits, and would drop the others without a word
+LARGEST = 2**31 - 1  # of whole numbers that become arrays of int32
 LARGEST_COUNT = 10_000_000  # of samples: a million fills gigabytes already
 
 

@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config.types import flat
 from experiment_jax.errors import UserError
-from experiment_jax.files import shipped
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as in gs://bucket; a folder of a drive, as in C:/, is none
 
@@ -94,3 +93,10 @@ def lasting_data(name: str) -> str:
     if is_folder(name):
         return os.path.abspath(os.path.expanduser(name))
     return "+".join(os.path.abspath(os.path.expanduser(each)) if is_folder(each) else each for each in name.split("+"))
+
+
+def shipped(name: str) -> Path:
+    """The folder `configs` or `judges`: in an installed wheel within this package, in a checkout beside it."""
+    here = Path(__file__).resolve().parents[1]
+    installed = here / "shipped" / name
+    return installed if installed.is_dir() else here.parent / name

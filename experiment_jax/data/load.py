@@ -21,6 +21,7 @@ from experiment_jax.errors import UserError
 
 CHUNK = 1024  # raw images held at once
 RESIDENT = ("auto", "true", "false")
+LARGEST_SIDE = 8192  # pixels
 LARGEST = 2 * 1024**3  # bytes of images that "auto" holds in memory, and on the device in training
 
 
@@ -140,6 +141,10 @@ def _checked(name: str, crop: int | None, size: int | None) -> tuple[list[str], 
     for key, side in (("crop", crop), ("size", size)):
         if side is not None and side < 1:
             raise UserError(f"data.{key}={side}: a side is one pixel or more; type --config.data.{key}=None")
+        if side is not None and side > LARGEST_SIDE:
+            raise UserError(
+                f"data.{key}={side}: a side is {LARGEST_SIDE} pixels at most; type --config.data.{key}=None"
+            )
     names = members(name)
     titles = tuple(prepared.title(each) for each in names)
     if not all(names) or len(set(titles)) < len(titles):

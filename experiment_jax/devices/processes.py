@@ -90,6 +90,11 @@ def agree(compute: Callable[[], T]) -> T:
     return outcome
 
 
+def any_of(flag: bool) -> bool:
+    """Whether the flag is set on any process; all of them call this."""
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag)))) if several() else flag
+
+
 def preempted() -> bool:
     """Whether all processes are to stop now, because one of them got SIGTERM; true once, at the same call on all.
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiment_jax.files import set_aside, write_text
+from experiment_jax.files import write_text
 
 MARKS = ("method", "dataset", "step", "protocol", "evaluation_seed", "repeats", "references", "extractors", "judge")
 DIGESTS = ("extractor_", "num_samples_")  # of what only some evaluations ask
@@ -41,11 +41,11 @@ def joined(folder: Path, results: Mapping[str, Any]) -> dict[str, Any]:
 def write(folder: Path, results: Mapping[str, Any]) -> None:
     """Writes metrics.json; the one that is there is set aside if it has other marks."""
     path = folder / METRICS
-    there = read(path)
+    there, aside = read(path), ""
     if there and not _same(there, results):
         digest = hashlib.sha256(json.dumps(_marks(there), sort_keys=True).encode()).hexdigest()[:8]
-        set_aside([path], f"{there.get('protocol', 'unknown')}-{digest}")
-    write_text(path, json.dumps(results, indent=2) + "\n")
+        aside = f"{there.get('protocol', 'unknown')}-{digest}"
+    write_text(path, json.dumps(results, indent=2) + "\n", aside)
 
 
 def _marks(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation import super_resolution
 from experiment_jax.evaluation.real_images import conditions, train_and_test
-from experiment_jax.files import replacing, set_aside
+from experiment_jax.files import replacing
 from experiment_jax.runs.run import Run
 
 log = logging.getLogger(__name__)
@@ -53,11 +53,11 @@ def save_samples(run: Run, count: int, protocol: str | None = None, seed: int = 
     condition = super_resolution.condition(run, chosen, seed)
     low = {} if run.model.degrade is None else {"low": condition}
     arrays = dict(images=run.sample(condition, seed).images, labels=chosen.labels, **low)
-    if (there := _count(path)) > count:
-        set_aside([path], str(there))
-        log.warning("%s held %d samples: they are in %s-%d.npz now", path, there, path.stem, there)
-    with replacing(path) as temporary:
+    more = (there := _count(path)) > count
+    with replacing(path, aside=str(there) if more else "") as temporary:
         np.savez_compressed(temporary, **arrays)
+    if more:
+        log.warning("%s held %d samples: they are in %s-%d.npz now", path, there, path.stem, there)
     log.info("wrote %d samples to %s", count, path)
     return path
 

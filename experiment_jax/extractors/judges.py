@@ -18,13 +18,13 @@ import jax
 from ml_collections import ConfigDict
 
 from experiment_jax.config import load as configs
-from experiment_jax.config.places import place
+from experiment_jax.config.places import place, shipped
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.devices import cache
 from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.extractors import judge as judge_files
 from experiment_jax.extractors.judge import Judge
-from experiment_jax.files import shipped, writing
+from experiment_jax.files import writing
 from experiment_jax.runs.run import Run, load_run
 
 log = logging.getLogger(__name__)

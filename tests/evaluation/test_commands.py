@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 
+from experiment_jax.config.places import shipped
 from experiment_jax.data.load import read
-from experiment_jax.files import shipped
 from experiment_jax.networks.pretrained import weights
 
 DIGITS = "configs/lsdm_digits.py"

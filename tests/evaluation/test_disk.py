@@ -17,7 +17,7 @@ from experiment_jax.devices import cache
 from experiment_jax.evaluation.output import keeping
 from experiment_jax.extractors import judge, judges
 
-Disk = runpy.run_path(str(Path(__file__).parents[1] / "faults.py"))["Disk"]
+Disk = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "soaking" / "disk.py"))["Disk"]
 PICTURE = np.zeros((4, 5, 3), np.uint8)
 
 
@@ -25,10 +25,10 @@ def untimed(metrics):
     return {key: value for key, value in metrics.items() if "second" not in key}
 
 
-def test_a_run_in_a_folder_that_may_only_be_read_is_evaluated(copied, evaluated, monkeypatch, caplog, tree):
+def test_a_run_in_a_folder_that_may_only_be_read_is_evaluated(copied, evaluated, caplog, tree):
     shutil.rmtree(copied / "eval")
     before = tree(copied)
-    with Disk(copied, 0, errno.EROFS).mounted(monkeypatch):
+    with Disk(copied, 0, errno.EROFS).mounted():
         metrics = evaluate(load_run(copied), num_samples=90)
     assert untimed(metrics) == untimed(evaluated[1])
     [line] = [each for each in caplog.messages if "cannot be written (Read-only file system)" in each]
@@ -36,15 +36,15 @@ def test_a_run_in_a_folder_that_may_only_be_read_is_evaluated(copied, evaluated,
     assert tree(copied) == before
 
 
-def test_a_full_disk_leaves_the_evaluation_that_was_there(copied, monkeypatch, caplog):
+def test_a_full_disk_leaves_the_evaluation_that_was_there(copied, caplog):
     run, path = load_run(copied), copied / "eval" / "4" / "metrics.json"
     before = path.read_text()
-    with Disk(copied).mounted(monkeypatch) as disk, keeping(run) as write:
+    with Disk(copied).mounted() as disk, keeping(run) as write:
         write(json.loads(before), {"samples": PICTURE})
     before = path.read_text()
     for first in range(len(disk.writes)):
         caplog.clear()
-        with Disk(copied, first).mounted(monkeypatch), keeping(run) as write:
+        with Disk(copied, first).mounted(), keeping(run) as write:
             write({"fd_gen": 1.0}, {"samples": PICTURE})
             write({"fd_gen": 1.0, "figure": 2.0}, {"figure": PICTURE})
         assert json.loads(path.read_text()) in (json.loads(before), {"fd_gen": 1.0})
@@ -74,9 +74,9 @@ def own_judge(tmp_path, monkeypatch):
     return str(recipe), load_config(str(recipe)).data
 
 
-def test_a_judge_is_trained_for_the_process_where_the_cache_cannot_be_written(own_judge, monkeypatch, caplog, tmp_path):
+def test_a_judge_is_trained_for_the_process_where_the_cache_cannot_be_written(own_judge, caplog, tmp_path):
     recipe, data = own_judge
-    with Disk(tmp_path / "cache", 0, errno.EROFS).mounted(monkeypatch):
+    with Disk(tmp_path / "cache", 0, errno.EROFS).mounted():
         found = judges.find(recipe, data, train)
         assert judges.find(recipe, data, lambda *_: pytest.fail("trained again")) is found
     assert "the judge is for this process alone" in caplog.text and not (tmp_path / "cache").exists()

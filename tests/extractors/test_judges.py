@@ -9,10 +9,10 @@ import pytest
 
 from experiment_jax import load_config, load_run, train
 from experiment_jax.config.load import load
+from experiment_jax.config.places import shipped
 from experiment_jax.data.load import read
 from experiment_jax.data.split import Split
 from experiment_jax.extractors import judge, judges
-from experiment_jax.files import shipped
 
 SHIPPED = sorted(path.parent for path in shipped("judges").glob("*/card.json"))
 DIGITS = "configs/judge_digits.py"

@@ -4,13 +4,14 @@ import runpy
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiment_jax import load_run, train
 from experiment_jax.runs import directory
 from experiment_jax.runs.finished import finished_record, load_finished, save_finished
 
-DAMAGES = runpy.run_path(str(Path(__file__).parents[1] / "damages.py"))["ALL"]
+DAMAGES = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "soaking" / "damages.py"))["ALL"]
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def other(finished, tmp_path_factory):
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_stage_is_named_with_what_to_type(damage, run, other, tree, refused):
     folder = run / "finished" / "matching"
-    damage(folder, "frozen", other)
+    damage(folder, "frozen", other, np.random.default_rng(0))
     before = tree(run)
     message = refused(load_run, run)
     assert message.startswith(f"{folder}: is damaged (") and f"type rm -r {folder} and train again" in message
@@ -41,14 +42,14 @@ def test_a_damaged_stage_is_named_with_what_to_type(damage, run, other, tree, re
 
 def test_what_is_typed_brings_the_stage_back(run, finished, one):
     record = finished_record(run, "matching")
-    DAMAGES[2](run / "finished" / "matching", "frozen", None)
+    DAMAGES[2](run / "finished" / "matching", "frozen", None, np.random.default_rng(0))
     shutil.rmtree(run / "finished" / "matching")
     train(finished[0], run, one)
     assert finished_record(run, "matching") == record
 
 
 def test_training_and_runs_that_take_the_stage_refuse_it_too(run, tiny, one, tmp_path, refused):
-    DAMAGES[2](run / "finished" / "representation", "frozen", None)
+    DAMAGES[2](run / "finished" / "representation", "frozen", None, np.random.default_rng(0))
     assert "representation: is damaged" in refused(train, tiny(), run, one)
     taken = tiny(representation__from_run=str(run))
     assert "representation: is damaged" in refused(train, taken, tmp_path / "taker", one)

@@ -5,13 +5,14 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiment_jax import Stopped
 from experiment_jax.runs import checkpoints
 from experiment_jax.training.logger import read_metrics
 
-DAMAGES = runpy.run_path(str(Path(__file__).parents[1] / "damages.py"))["ALL"]
+DAMAGES = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "soaking" / "damages.py"))["ALL"]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_leads_to_the_same_e
     damage, problem, fit, whole, other, run, caplog, assert_identical
 ):
     folder = run / "checkpoints" / "linear" / "12"
-    damage(folder, "state", other)
+    damage(folder, "state", other, np.random.default_rng(0))
     assert_identical(fit(problem(), run), whole[:2])
     [line] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert str(folder) in line and line.endswith("training goes on from step 8") and "\n" not in line
@@ -55,7 +56,7 @@ def test_without_a_whole_checkpoint_training_is_refused_with_what_to_type(
 ):
     stage = run / "checkpoints" / "linear"
     shutil.rmtree(stage / "8")
-    damage(stage / "12", "state", other)
+    damage(stage / "12", "state", other, np.random.default_rng(0))
     before = tree(run)
     message = refused(fit, problem(), run)
     assert f"{stage / '12'}: is damaged" in message and f"type rm -r {stage} and the same command" in message
@@ -76,7 +77,7 @@ def test_where_the_best_is_kept_a_damaged_one_is_not_passed_over_for_another(pro
     settings, scores = dict(steps=8, checkpoint_steps=2, keep=1, best="score"), iter([9.0, 3.0, 1.0, 2.0, 4.0])
     fit(problem(**settings), tmp_path, lambda state: ({"score": next(scores)}, {}))
     best = tmp_path / "checkpoints" / "linear" / "4"
-    DAMAGES[2](best, "state", None)
+    DAMAGES[2](best, "state", None, np.random.default_rng(0))
     message = refused(fit, problem(**settings), tmp_path)
     assert f"{best}: is damaged" in message and "it may have been the best by score" in message
 

@@ -14,7 +14,7 @@ from experiment_jax.runs import checkpoints
 from experiment_jax.runs.finished import load_finished, save_finished
 from experiment_jax.training.logger import read_metrics
 
-Disk = runpy.run_path(str(Path(__file__).parents[1] / "faults.py"))["Disk"]
+Disk = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "soaking" / "disk.py"))["Disk"]
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ def drawn(state):
 
 
 def test_training_ends_in_one_line_at_any_write_and_goes_on_to_the_same_end(
-    problem, fit, whole, tmp_path, monkeypatch, refused, assert_identical
+    problem, fit, whole, tmp_path, refused, assert_identical
 ):
-    with Disk(tmp_path / "counted").mounted(monkeypatch) as disk:
+    with Disk(tmp_path / "counted").mounted() as disk:
         fit(problem(), tmp_path / "counted", drawn)
     kinds = sorted(set(disk.writes), key=disk.writes.index)
     own = [kind for kind in kinds if "checkpoints/" not in kind]
@@ -43,7 +43,7 @@ def test_training_ends_in_one_line_at_any_write_and_goes_on_to_the_same_end(
     }
     for number, kind in enumerate(own + [kind for kind in kinds if kind not in own][::5]):
         workdir, reason = tmp_path / str(number), (errno.ENOSPC, errno.EROFS)[number % 2]
-        with Disk(workdir, disk.writes.index(kind), reason).mounted(monkeypatch):
+        with Disk(workdir, disk.writes.index(kind), reason).mounted():
             assert ": cannot be written (" in refused(fit, problem(), workdir, drawn), kind
         if number % 3:  # one of three goes on, which takes longest
             continue
@@ -54,13 +54,11 @@ def test_training_ends_in_one_line_at_any_write_and_goes_on_to_the_same_end(
         assert read_metrics(found) == read_metrics(whole[2])
 
 
-def test_a_later_write_that_fails_leaves_what_was_saved(
-    problem, fit, whole, tmp_path, monkeypatch, refused, assert_identical
-):
-    with Disk(tmp_path / "counted").mounted(monkeypatch) as disk:
+def test_a_later_write_that_fails_leaves_what_was_saved(problem, fit, whole, tmp_path, refused, assert_identical):
+    with Disk(tmp_path / "counted").mounted() as disk:
         fit(problem(), tmp_path / "counted", drawn)
     last = len(disk.writes) - 1 - disk.writes[::-1].index("open checkpoints/linear/.orbax-checkpoint-tmp/files.json")
-    with Disk(tmp_path / "run", last).mounted(monkeypatch):
+    with Disk(tmp_path / "run", last).mounted():
         message = refused(fit, problem(), tmp_path / "run", drawn)
     assert "checkpoints/linear: cannot be written (No space left on device)" in message
     assert checkpoints.saved_steps(tmp_path / "run", "linear") == [4, 8]
@@ -95,14 +93,14 @@ def test_what_does_not_fit_is_not_begun(problem, fit, tmp_path, monkeypatch, ref
     assert checkpoints.saved_steps(tmp_path, "linear") == []
 
 
-def test_a_finished_stage_stays_where_another_cannot_take_its_place(tmp_path, monkeypatch, refused):
+def test_a_finished_stage_stays_where_another_cannot_take_its_place(tmp_path, refused):
     first, second = ({"w": np.full(3, value)} for value in (1.0, 2.0))
     save_finished(tmp_path, "linear", first, {"step": 1})
-    with Disk(tmp_path).mounted(monkeypatch) as disk:
+    with Disk(tmp_path).mounted() as disk:
         save_finished(tmp_path, "linear", first, {"step": 1})
     for number in range(0, len(disk.writes), 4):
         reason = (errno.ENOSPC, errno.EROFS)[number // 4 % 2]
-        with Disk(tmp_path, number, reason).mounted(monkeypatch):
+        with Disk(tmp_path, number, reason).mounted():
             assert ": cannot be written (" in refused(save_finished, tmp_path, "linear", second, {"step": 2})
         frozen, record = load_finished(tmp_path, "linear", dict)
         assert record["step"] == 1 and jax.tree.all(jax.tree.map(np.array_equal, frozen, first))
