@@ -37,7 +37,7 @@ def train(ground: Ground, rng: Any) -> str:
 
 
 def evaluate(ground: Ground, rng: Any) -> str:
-    with ground.place("train") as folder:
+    with ground.place(ground.whole("train")) as folder:
         flags = [FLAGS[rng.integers(len(FLAGS))] for _ in range(rng.integers(1, 3))]
         chosen = [
             part for name, *values in flags for part in (name, *([values[rng.integers(len(values))]] if values else []))

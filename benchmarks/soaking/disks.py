@@ -43,7 +43,7 @@ def _cases(ground: Ground) -> list[tuple[Any, int]]:
     with ground.place() as folder, Disk(folder).mounted() as disk:
         train(_config(), folder, jax.devices()[:1])
     writes = len(disk.writes)
-    with ground.place(whole.name) as folder, Disk(folder).mounted() as disk:
+    with ground.place(whole) as folder, Disk(folder).mounted() as disk:
         evaluate(load_run(folder), num_samples=60)
     return [(training, first) for first in range(writes)] + [(evaluation, first) for first in range(len(disk.writes))]
 
@@ -83,7 +83,7 @@ def training(ground: Ground, first: int, reason: int) -> str:
 
 def evaluation(ground: Ground, first: int, reason: int) -> str:
     expected = _metrics(ground)
-    with ground.place(_whole(ground).name) as folder:
+    with ground.place(_whole(ground)) as folder:
         path = folder / "eval" / "2" / "metrics.json"
         before = path.read_text()
         with Disk(folder, first, reason).mounted():

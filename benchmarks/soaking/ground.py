@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from experiment_jax.runs.finished import finished_record
 from experiment_jax.training.logger import read_metrics
 from soaking import Wrong
@@ -38,6 +40,17 @@ class Ground:
 
     def __init__(self, folder: Path, steps: int = 20_000) -> None:
         self.folder, self.steps = folder, steps
+        # A cache of its own, so that nothing comes from before; programs are compiled once, however short that takes.
+        settings = {
+            "jax_compilation_cache_dir": str(folder / "compiled"),
+            "jax_persistent_cache_min_compile_time_secs": 0.0,
+            "jax_persistent_cache_enable_xla_caches": "none",
+        }
+        for name, value in settings.items():
+            jax.config.update(name, value)  # of this process; commands read their environment
+        os.environ.update(
+            {name.upper(): str(value) for name, value in settings.items()}, XDG_CACHE_HOME=str(folder / "cache")
+        )
 
     def start(self, arguments: Sequence[Any], devices: int = 1, **environment: str) -> subprocess.Popen:
         """A command of the project, in a group of its own, on so many devices."""
@@ -60,11 +73,11 @@ class Ground:
         return output
 
     @contextlib.contextmanager
-    def place(self, begun: str = "") -> Iterator[Path]:
-        """A folder for one trial, which is removed at its end; as a command left its own, or not there yet."""
+    def place(self, begun: Path | None = None) -> Iterator[Path]:
+        """A folder for one trial, which is removed at its end: a copy of another, or not there yet."""
         folder = self.folder / "trials" / uuid.uuid4().hex[:8]
         if begun:
-            shutil.copytree(self.whole(begun), folder)
+            shutil.copytree(begun, folder)
         try:
             yield folder
         finally:

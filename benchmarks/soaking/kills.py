@@ -10,7 +10,7 @@ IMPORTS = 2.0  # seconds before which a command has done nothing yet
 
 def trial(ground: Ground, rng: Any, number: int) -> str:
     name = list(COMMANDS)[number % len(COMMANDS)]
-    with ground.place(BEFORE.get(name, "")) as folder:
+    with ground.place(ground.whole(BEFORE[name]) if name in BEFORE else None) as folder:
         for _ in range(rng.integers(1, 3)):
             process = ground.start(COMMANDS[name](folder))
             try:

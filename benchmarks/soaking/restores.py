@@ -1,5 +1,6 @@
 """A checkpoint or a finished stage is damaged: the run ends in the same digests, or it is said what is damaged."""
 
+import functools
 import re
 import shutil
 from pathlib import Path
@@ -17,13 +18,13 @@ KINDS = [*ALL, flipped_anywhere]
 
 def trial(ground: Ground, rng: Any, number: int) -> str:
     damage = KINDS[number % len(KINDS)]
-    with ground.place(_whole(ground, 0)) as folder:
+    whole = _whole(ground, 0)
+    with ground.place(whole) as folder:
         stage = STAGES[rng.integers(len(STAGES))]
         place, part = _target(folder, stage, rng)
-        other = ground.folder / _whole(ground, 1) / place.relative_to(folder)
+        other = _whole(ground, 1) / place.relative_to(folder)
         damage(place, part, other, rng)
         about = f"{damage.__name__}, {place.relative_to(folder)}"
-        whole = ground.folder / _whole(ground, 0)
         if part == "frozen":
             _check_load(folder, whole, stage, about)
         try:
@@ -35,12 +36,12 @@ def trial(ground: Ground, rng: Any, number: int) -> str:
     return "right"
 
 
-def _whole(ground: Ground, seed: int) -> str:
-    """The name of the run of that seed, trained once."""
-    name = f"restores-{seed}"
-    if not (ground.folder / name).exists():
-        train(load_config(str(RECIPE), {"seed": seed}), ground.folder / name, jax.devices()[:1])
-    return name
+@functools.cache
+def _whole(ground: Ground, seed: int) -> Path:
+    """The run of that seed."""
+    folder = ground.folder / f"restores-{seed}"
+    train(load_config(str(RECIPE), {"seed": seed}), folder, jax.devices()[:1])
+    return folder
 
 
 def _target(folder: Path, stage: str, rng: Any) -> tuple[Path, str]:
