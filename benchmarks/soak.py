@@ -10,6 +10,8 @@ wrong; the exit status is 1 where anything was.
 
 import argparse
 import collections
+import contextlib
+import io
 import logging
 import sys
 import tempfile
@@ -60,7 +62,8 @@ class Tally:
         rng = np.random.default_rng([seed, zlib.crc32(name.encode()), self.number])
         begun, said = time.monotonic(), ""
         try:
-            verdict = trial(ground, rng, self.number)
+            with contextlib.redirect_stderr(io.StringIO()):  # which has progress bars
+                verdict = trial(ground, rng, self.number)
         except Wrong as error:
             verdict, said = "wrong", str(error)
         except Exception:
@@ -75,6 +78,7 @@ class Tally:
 def main() -> None:
     flags = _flags()
     logging.getLogger("experiment_jax").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # as the commands have it
     with tempfile.TemporaryDirectory(prefix="soak-", dir=flags.folder) as folder:
         ground = Ground(Path(folder), flags.steps)
         tallies = {name: Tally(flags.first) for name in flags.only}

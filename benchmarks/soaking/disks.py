@@ -17,7 +17,7 @@ from experiment_jax import UserError, evaluate, load_config, load_run, train
 from experiment_jax.training.logger import read_metrics
 from soaking import Wrong
 from soaking.disk import Disk
-from soaking.ground import BEFORE, COMMANDS, RECIPE, Ground, digests, ended, untimed
+from soaking.ground import BEFORE, COMMANDS, RECIPE, SAMPLES, Ground, digests, ended, untimed
 
 REASONS = errno.ENOSPC, errno.EROFS
 SHORT = {"representation.steps": 2, "representation.checkpoint_steps": 1, "matching.steps": 2}
@@ -44,7 +44,7 @@ def _cases(ground: Ground) -> list[tuple[Any, int]]:
         train(_config(), folder, jax.devices()[:1])
     writes = len(disk.writes)
     with ground.place(whole) as folder, Disk(folder).mounted() as disk:
-        evaluate(load_run(folder), num_samples=60)
+        evaluate(load_run(folder), num_samples=SAMPLES)
     return [(training, first) for first in range(writes)] + [(evaluation, first) for first in range(len(disk.writes))]
 
 
@@ -61,7 +61,7 @@ def _whole(ground: Ground) -> Path:
 
 @functools.cache
 def _metrics(ground: Ground) -> dict[str, Any]:
-    return untimed(evaluate(load_run(_whole(ground)), num_samples=60))
+    return untimed(evaluate(load_run(_whole(ground)), num_samples=SAMPLES))
 
 
 def training(ground: Ground, first: int, reason: int) -> str:
@@ -87,7 +87,7 @@ def evaluation(ground: Ground, first: int, reason: int) -> str:
         path = folder / "eval" / "2" / "metrics.json"
         before = path.read_text()
         with Disk(folder, first, reason).mounted():
-            found = untimed(evaluate(load_run(folder), num_samples=60))
+            found = untimed(evaluate(load_run(folder), num_samples=SAMPLES))
         if found != expected:
             raise Wrong(f"measured {found}, not {expected}")
         if path.read_text() != before and untimed(json.loads(path.read_text())) != expected:
