@@ -204,7 +204,7 @@ def _set(split: str) -> Any:
 
 def conditions(ground: Ground, place: Path, rng: Any) -> None:
     """Labels and seeds of samples."""
-    run = _run(ground)
+    run = _run(ground.trained(0))
     pool: list[Callable[[], Any]] = [
         lambda: rng.integers(0, 10, 5),
         lambda: rng.integers(-3, 13, 5),
@@ -228,5 +228,5 @@ def conditions(ground: Ground, place: Path, rng: Any) -> None:
 
 
 @functools.cache
-def _run(ground: Ground) -> Any:
-    return load_run(ground.whole("train"))
+def _run(workdir: Path) -> Any:
+    return load_run(workdir)

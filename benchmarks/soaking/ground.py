@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 
+from experiment_jax import load_config, train
 from experiment_jax.runs.finished import finished_record
 from experiment_jax.training.logger import read_metrics
 from soaking import Wrong
@@ -101,6 +102,13 @@ class Ground:
             self.call(COMMANDS[name](folder))
             took = time.monotonic() - begun
         return took
+
+    @functools.cache  # noqa: B019
+    def trained(self, seed: int) -> Path:
+        """A run of that seed, trained on one device of this process."""
+        folder = self.folder / f"trained-{seed}"
+        train(load_config(str(RECIPE), {"seed": seed}), folder, jax.devices()[:1])
+        return folder
 
     def check(self, name: str, folder: Path, rows: bool = True) -> None:
         """Raises Wrong where a folder does not hold what the undisturbed one of a command does.

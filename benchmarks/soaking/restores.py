@@ -1,6 +1,5 @@
 """A checkpoint or a finished stage is damaged: the run ends in the same digests, or it is said what is damaged."""
 
-import functools
 import re
 import shutil
 from pathlib import Path
@@ -18,11 +17,11 @@ KINDS = [*ALL, flipped_anywhere]
 
 def trial(ground: Ground, rng: Any, number: int) -> str:
     damage = KINDS[number % len(KINDS)]
-    whole = _whole(ground, 0)
+    whole = ground.trained(0)
     with ground.place(whole) as folder:
         stage = STAGES[rng.integers(len(STAGES))]
         place, part = _target(folder, stage, rng)
-        other = _whole(ground, 1) / place.relative_to(folder)
+        other = ground.trained(1) / place.relative_to(folder)
         damage(place, part, other, rng)
         about = f"{damage.__name__}, {place.relative_to(folder)}"
         if part == "frozen":
@@ -34,14 +33,6 @@ def trial(ground: Ground, rng: Any, number: int) -> str:
         if digests(folder) != digests(whole):
             raise Wrong(f"{about}: ends in {digests(folder)}, not {digests(whole)}")
     return "right"
-
-
-@functools.cache
-def _whole(ground: Ground, seed: int) -> Path:
-    """The run of that seed."""
-    folder = ground.folder / f"restores-{seed}"
-    train(load_config(str(RECIPE), {"seed": seed}), folder, jax.devices()[:1])
-    return folder
 
 
 def _target(folder: Path, stage: str, rng: Any) -> tuple[Path, str]:

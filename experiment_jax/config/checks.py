@@ -8,6 +8,8 @@ from ml_collections import ConfigDict
 
 from experiment_jax.errors import UserError
 
+LARGEST, DEEPEST = 1_000_000, 100  # sizes of networks and counts in a step; layers, each of which is compiled
+
 
 def positive(section: ConfigDict, where: str, **examples: Any) -> None:
     """Raises UserError unless each of the named settings is a positive number.
@@ -20,6 +22,7 @@ def positive(section: ConfigDict, where: str, **examples: Any) -> None:
     for name, example in examples.items():
         if not section[name] > 0:
             _refuse(where, name, section[name], f"give a positive number, as in --config.{where}.{name}={example}")
+        _check_size(where, name, section[name])
 
 
 def at_least(section: ConfigDict, where: str, least: float, **examples: Any) -> None:
@@ -27,6 +30,7 @@ def at_least(section: ConfigDict, where: str, least: float, **examples: Any) -> 
     for name, example in examples.items():
         if not section[name] >= least:
             _refuse(where, name, section[name], f"give {least} or more, as in --config.{where}.{name}={example}")
+        _check_size(where, name, section[name])
 
 
 def below(section: ConfigDict, where: str, name: str, bound: float, example: float) -> None:
@@ -40,6 +44,8 @@ def widths(values: tuple[int, ...], where: str) -> None:
     if not values or min(values) < 1:
         example = str(tuple(width for width in values if width > 0) or (32,)).replace(" ", "")
         _refuse(where, "widths", values, f"give positive numbers of channels, as in --config.{where}.widths={example}")
+    for width in values:
+        _check_size(where, "widths", width)
 
 
 def choice(section: ConfigDict, where: str, name: str, known: Iterable[str]) -> None:
@@ -60,6 +66,13 @@ def compute_type(section: ConfigDict, where: str) -> Any:
     if name not in ("float32", "bfloat16"):
         _refuse(where, "compute", name, "choose one of float32, bfloat16")
     return jnp.bfloat16 if name == "bfloat16" else None
+
+
+def _check_size(where: str, name: str, value: Any) -> None:
+    """Raises UserError where a whole number is so large that no program of that size could even be compiled."""
+    most = DEEPEST if name == "depth" else LARGEST
+    if isinstance(value, int) and value > most:
+        _refuse(where, name, value, f"give {most} or less")
 
 
 def _refuse(where: str, name: str, value: Any, advice: str) -> None:

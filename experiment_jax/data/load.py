@@ -92,6 +92,9 @@ def _read(
     name: str, split: str, root: str, crop: int | None, size: int | None, label: str | None, resident: str
 ) -> tuple[Split, tuple[str, ...]]:
     names, titles = _checked(name, crop, size)
+    if label not in (None, "label") and (len(names) > 1 or names == ["digits"]):
+        reason = "each joined set is a class" if len(names) > 1 else "digits have one feature that is a class, label"
+        raise UserError(f"data.label={label}: {reason}; type --config.data.label=None")
     joined = len(names) > 1
     wanted = None if joined else label or "label"
     sources = [

@@ -45,8 +45,8 @@ def root() -> str:
 
 
 def is_folder(name: str) -> bool:
-    """Whether `name` is the path of a prepared TFDS directory."""
-    return (Path(name).expanduser() / "dataset_info.json").is_file()
+    """Whether `name` is the path of a prepared TFDS directory; of any text, also one that is no path."""
+    return os.path.isfile(os.path.join(os.path.expanduser(name), "dataset_info.json"))
 
 
 def title(name: str) -> str:
