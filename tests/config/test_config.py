@@ -140,18 +140,20 @@ def test_no_unit_is_refused(example, refused):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("only.steps", "-1"),
-        ("only.log_percent", "inf"),
-        ("only.log_percent", "-1"),
-        ("only.batch_size", "0"),
-        ("only.batch_size", "-11"),
-    ],
+    ("key", "value"), [("only.steps", "-1"), ("only.log_percent", "inf"), ("only.log_percent", "-1")]
 )
-def test_negative_durations_and_empty_batches_are_refused(example, key, value, refused):
+def test_negative_durations_are_refused(example, key, value, refused):
     section = load_config(example, {key: value}).only
     assert f"{key.partition('.')[2]}={value}" in refused(schedule, section, 100)
+
+
+@pytest.mark.parametrize("value", [0, -11])
+def test_empty_batches_are_refused(example, value, refused):
+    assert f"only.batch_size={value}" in refused(load_config, example, {"only.batch_size": str(value)})
+    section = load_config(example).only.copy_and_resolve_references()
+    with section.unlocked():
+        section.batch_size = value
+    assert f"batch_size={value}" in refused(schedule, section, 100)
 
 
 @pytest.mark.parametrize(

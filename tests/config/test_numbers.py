@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment_jax import UserError
+from experiment_jax import UserError, load_config, train
 from experiment_jax.config import numbers
 
 NO_NUMBERS = [None, True, np.True_, jnp.bool_(True), 1.0, np.float32(2), "3", b"3", [1], np.array([1, 2]), 1j, object()]
@@ -34,3 +34,35 @@ def test_whatever_is_given_it_is_a_number_or_one_line(value):
         assert 0 <= numbers.seed(value) == value < 2**32
     except UserError as error:
         assert "\n" not in str(error) and len(str(error)) < 150
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "most"),
+    [
+        ("data.validation", 2**31, 2**31 - 1),
+        ("representation.widths", (4, 10**12), 2**31 - 1),
+        ("representation.steps", 10**400, 2**31 - 1),
+        ("matching.batch_size", 10**12, 10**7),
+        ("seed", 2**32, 2**32 - 1),
+    ],
+)
+def test_a_number_that_no_array_can_hold_is_no_setting(key, value, most, refused):
+    message = refused(load_config, "lsdm_digits", {key: value})
+    assert message.startswith(f"--config.{key}=") and message.endswith(f" to {most}")
+    assert refused(load_config, "lsdm_digits", {key: str(value)}) == message
+
+
+def test_a_message_is_one_line_whatever_was_typed(refused):
+    message = refused(load_config, "lsdm_digits", {"matching.keep": "2\n\x00\x1b[31m\u2028"})
+    assert message.startswith(r"--config.matching.keep=2\n\x00\x1b[31m\u2028: expected int")
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "most"), [("draws", 10**6 + 1, 10**6), ("depth", 101, 100), ("width", 10**9, 10**6)]
+)
+def test_a_size_beyond_what_can_be_compiled_is_refused_before_it_is_tried(
+    key, value, most, tiny, one, refused, tmp_path
+):
+    message = refused(train, tiny(**{f"matching__{key}": value}), tmp_path / "run", one)
+    assert message == f"matching.{key}={value}: give {most} or less" and not (tmp_path / "run").exists()

@@ -97,6 +97,17 @@ def test_the_labels_of_a_joined_set_are_ignored_and_need_not_be_there(folder, re
     )
 
 
+def test_a_label_that_a_set_does_not_have_is_refused_where_there_is_nothing_to_choose(refused):
+    assert "digits have one feature that is a class, label" in refused(read, "digits", label="attributes/Smiling")
+    assert "each joined set is a class" in refused(read, JOINED, label="attributes/Smiling")
+    assert len(read("digits", label="label")[0]) == 1347
+
+
+def test_a_side_that_no_image_has_is_refused(refused):
+    for side in (0, 8193, 2**31 - 1):
+        assert "data.size" in refused(read, "digits", size=side) and "data.crop" in refused(read, "digits", crop=side)
+
+
 @pytest.mark.parametrize("crop", [7, 6, 3])
 def test_a_crop_is_the_central_square(crop):
     top = (8 - crop) // 2
