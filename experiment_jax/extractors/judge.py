@@ -36,8 +36,8 @@ from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.files import replacing, sha256, write_text
 from experiment_jax.method.build import build
 from experiment_jax.method.stage import Model
-from experiment_jax.runs.checkpoints import digest
 from experiment_jax.runs.directory import BOOKKEEPING
+from experiment_jax.runs.verified import digest
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 UNIMPORTANT = (*BOOKKEEPING, "from_run")  # settings that do not decide what is trained

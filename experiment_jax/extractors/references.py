@@ -20,7 +20,7 @@ from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.extractors.space import INCEPTION
 from experiment_jax.files import replacing
 from experiment_jax.metrics import frechet
-from experiment_jax.runs.checkpoints import digest
+from experiment_jax.runs.verified import digest
 
 log = logging.getLogger(__name__)
 

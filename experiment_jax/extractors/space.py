@@ -13,7 +13,7 @@ from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.files import replacing
 from experiment_jax.metrics import frechet, kid, neighbours
-from experiment_jax.runs.checkpoints import digest
+from experiment_jax.runs.verified import digest
 
 log = logging.getLogger(__name__)
 JUDGE, INCEPTION = "judge", "inception"

@@ -5,7 +5,6 @@ after a kill. What was damaged since is found when it is read (`runs.verified`):
 """
 
 import dataclasses
-import json
 import logging
 import math
 import shlex
@@ -21,19 +20,12 @@ from orbax.checkpoint import checkpoint_managers
 from experiment_jax.devices import processes
 from experiment_jax.errors import UserError
 from experiment_jax.files import check_room, remove, writing
-from experiment_jax.runs import verified
-from experiment_jax.runs.verified import Damaged, digest
+from experiment_jax.runs import saved, verified
+from experiment_jax.runs.saved import Origin
+from experiment_jax.runs.verified import Damaged
 
 log = logging.getLogger(__name__)
 PyTree = Any
-Origin = Mapping[str, Any]  # see `directory.origin`
-STATE = "state"  # what the arrays are called in a folder
-BEFORE_DIGESTS = "default"  # what states were called that have no record
-
-
-def digests(upstream: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of frozen stages, by name."""
-    return {name: digest(frozen) for name, frozen in upstream.items()}
 
 
 @dataclasses.dataclass
@@ -74,7 +66,7 @@ class Checkpoints:
         """
         self._metric, self._sign = best.removeprefix("-"), -1 if best.startswith("-") else 1
         self._workdir, self._origin, self._like = Path(workdir), its_origin, like
-        self._path = _states_path(workdir, its_origin["stage"])
+        self._path = saved.place(workdir, its_origin["stage"])
         self._metrics: dict[int, Mapping[str, float]] = {}  # by step; of validation
         self._newest = self._find()
         self._saving = 0  # the step that is being written
@@ -94,7 +86,7 @@ class Checkpoints:
     def _find(self) -> tuple[int, PyTree] | None:
         """Step and state of the newest checkpoint that is whole; None: there is no checkpoint."""
         newest, damaged = None, {}
-        for step in reversed(_listed(self._path)):
+        for step in reversed(saved.listed(self._path)):
             found, reason = self._try(step)
             if reason and newest and self._metric:
                 raise self._refusal(step, f"{reason}; it may have been the best by {self._metric}")
@@ -116,7 +108,7 @@ class Checkpoints:
         """A state and why it is damaged, empty where no process finds it so."""
         state, reason = None, ""
         try:
-            state, self._metrics[step] = _read(self._path / str(step), {**self._origin, "step": step}, self._like)
+            state, self._metrics[step] = saved.read(self._path / str(step), {**self._origin, "step": step}, self._like)
         except Damaged as error:
             reason = str(error)
         elsewhere = processes.any_of(bool(reason))
@@ -157,7 +149,7 @@ class Checkpoints:
             self._manager.wait_until_finished()
             self._saving = step
             check_room(self._path, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(host)))  # Orbax copies it once
-            self._manager.save(step, args=verified.contents(STATE, host, record), force=True)
+            self._manager.save(step, args=verified.contents(saved.STATE, host, record), force=True)
 
     def _seal(self) -> None:
         """Called when all files of a checkpoint are written, before its folder is renamed to the step alone."""
@@ -175,7 +167,7 @@ class Checkpoints:
         if newest == step:
             return state
         try:
-            return _read(self._path / str(step), {**self._origin, "step": step}, self._like)[0]
+            return saved.read(self._path / str(step), {**self._origin, "step": step}, self._like)[0]
         except Damaged as error:
             raise self._refusal(step, str(error)) from error
 
@@ -231,66 +223,3 @@ class Checkpoints:
     def close(self) -> None:
         with writing(self._path):
             self._manager.close()
-
-
-def restore(workdir: Path, stage: str, step: int, like: PyTree, expected: Origin | None = None) -> PyTree:
-    """The state of one checkpoint, on the host, without touching the directory.
-
-    Args:
-        workdir: the run's directory.
-        stage: the stage's name.
-        step: one of `saved_steps`.
-        like: a state, of arrays or abstract arrays.
-        expected: see `directory.origin`; None: not looked at.
-
-    Raises:
-        UserError: it is damaged, or of another run.
-    """
-    path = _states_path(workdir, stage)
-    try:
-        return _read(path / str(step), {**(expected or {}), "step": step}, like)[0]
-    except Damaged as error:
-        others = ", ".join(str(each) for each in _listed(path) if each != step) or "none"
-        raise UserError(
-            f"{path / str(step)}: is damaged ({error}); take another step (there are {others}), or train again"
-        ) from error
-
-
-def _read(path: Path, expected: Origin, like: PyTree) -> tuple[PyTree, Mapping[str, float]]:
-    """A state on the host, and its validation metrics."""
-    if (path / BEFORE_DIGESTS).is_dir() and not (path / STATE).is_dir():
-        log.warning("%s was saved before checkpoints had digests: damage would not be found", path)
-        metrics = path / "metrics" / "metrics"
-        try:
-            found = json.loads(metrics.read_text()) if metrics.is_file() else {}
-        except ValueError:
-            raise Damaged("its metrics cannot be read") from None
-        return verified.read(path, BEFORE_DIGESTS, {}, like), found
-    record = verified.read_record(path, expected)
-    return verified.read(path, STATE, record, like), record["metrics"]
-
-
-def saved_steps(workdir: Path, stage: str) -> list[int]:
-    """The steps of the complete checkpoints, ascending; touches nothing."""
-    return _listed(_states_path(workdir, stage))
-
-
-def _listed(path: Path) -> list[int]:
-    return sorted(int(each.name) for each in path.glob("*") if each.name.isascii() and each.name.isdigit())
-
-
-def latest_step(workdir: Path, stage: str) -> int:
-    """The step of the latest checkpoint that can be read, 0 where there is none; touches nothing."""
-    path = _states_path(workdir, stage)
-    return next((step for step in reversed(_listed(path)) if _is_state(path / str(step), step)), 0)
-
-
-def _is_state(path: Path, step: int) -> bool:
-    try:
-        return (path / BEFORE_DIGESTS).is_dir() or bool(verified.read_record(path, {"step": step}))
-    except Damaged:
-        return False
-
-
-def _states_path(workdir: Path, stage: str) -> Path:
-    return (Path(workdir) / "checkpoints" / stage).absolute()

@@ -20,7 +20,7 @@ from experiment_jax.data.split import Dataset, Split
 from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import Model, Samples, Upstream, stream
-from experiment_jax.runs import checkpoints, directory
+from experiment_jax.runs import directory, saved, verified
 from experiment_jax.runs.finished import load_finished
 
 
@@ -216,7 +216,7 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
         if task is tasks[-1] and step is not None:
             frozen, reached = _from_checkpoint(workdir, config, task, model.params, step), step
         else:
-            origin = directory.origin(config, task.name, checkpoints.digests(model.params))
+            origin = directory.origin(config, task.name, verified.digests(model.params))
             found = load_finished(workdir, task.name, task.stage.Frozen, origin)
             if found is None:
                 raise UserError(
@@ -230,10 +230,9 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
 
 def _from_checkpoint(workdir: Path, config: ConfigDict, task: Task, upstream: Upstream, step: int) -> Any:
     """What the last stage freezes, from the state of one checkpoint."""
-    saved = checkpoints.saved_steps(workdir, task.name)
-    if step not in saved:
-        kept = ", ".join(map(str, saved)) or "none"
+    if step not in (known := saved.steps(workdir, task.name)):
+        kept = ", ".join(map(str, known)) or "none"
         raise UserError(f"--step {step}: {task.name} has no such checkpoint; it has {kept}")
-    origin = directory.origin(config, task.name, checkpoints.digests(upstream))
-    state = checkpoints.restore(workdir, task.name, step, task.abstract_state(upstream), origin)
+    origin = directory.origin(config, task.name, verified.digests(upstream))
+    state = saved.restore(workdir, task.name, step, task.abstract_state(upstream), origin)
     return task.stage.finish(state, task.view, upstream)

@@ -40,6 +40,11 @@ def digest(tree: PyTree) -> str:
     return sha.hexdigest()[:12]
 
 
+def digests(upstream: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of frozen stages, by name."""
+    return {name: digest(frozen) for name, frozen in upstream.items()}
+
+
 def fields(frozen: Any) -> PyTree:
     """A stage's `Frozen` as a dictionary of its fields, without those that are None."""
     if not dataclasses.is_dataclass(frozen):

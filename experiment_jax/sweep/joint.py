@@ -15,7 +15,8 @@ from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.method.build import Task
 from experiment_jax.method.stage import Metrics, PyTree, Upstream
 from experiment_jax.runs import reuse
-from experiment_jax.runs.checkpoints import Checkpoints, digest
+from experiment_jax.runs.checkpoints import Checkpoints
+from experiment_jax.runs.verified import digest
 from experiment_jax.training import batches, nonfinite
 from experiment_jax.training.logger import Logger
 from experiment_jax.training.step import train_steps

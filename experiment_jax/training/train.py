@@ -29,7 +29,8 @@ from experiment_jax.devices.mesh import Devices
 from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import PyTree, Upstream
-from experiment_jax.runs import checkpoints, directory, lock, reuse
+from experiment_jax.runs import directory, lock, reuse, saved, verified
+from experiment_jax.runs.checkpoints import Checkpoints
 from experiment_jax.runs.finished import finished_record, load_finished, save_finished
 from experiment_jax.training import loop
 from experiment_jax.training.logger import Logger
@@ -88,7 +89,7 @@ def train_stage(run: "Preparation", task: Task, upstream: Upstream) -> tuple[PyT
         steps = Steps(task, upstream, run.devices)
         if not total:
             return steps.local(steps.start()), 0
-        with closing(checkpoints.Checkpoints(run.workdir, origin, section.keep, section.best, steps.like)) as kept:
+        with closing(Checkpoints(run.workdir, origin, section.keep, section.best, steps.like)) as kept:
             logger = Logger(task.name, run.workdir, total, kept.latest(), run.validation(task, upstream))
             with closing(logger), profiler(task.name, run.workdir, section) as profile:
                 return loop.run(steps, task.schedule, logger, kept, profile)
@@ -162,13 +163,13 @@ class Preparation:
             return self._keep(task, other, upstream)
         return None
 
-    def origin(self, task: Task, upstream: Upstream) -> checkpoints.Origin:
+    def origin(self, task: Task, upstream: Upstream) -> saved.Origin:
         """What its checkpoints and its finished stage are known by; see `directory.origin`."""
-        return directory.origin(self.config, task.name, checkpoints.digests(upstream))
+        return directory.origin(self.config, task.name, verified.digests(upstream))
 
     def identity(self, task: Task, upstream: Upstream) -> str:
         """What the stage will be; see `reuse.identity`."""
-        return reuse.identity(task, self.dataset, checkpoints.digests(upstream))
+        return reuse.identity(task, self.dataset, verified.digests(upstream))
 
     def validation(self, task: Task, upstream: Upstream) -> Any:
         """state -> validation metrics and pictures; see `training.validation`."""
@@ -247,7 +248,7 @@ def _check_data(task: Task, dataset: Dataset) -> None:
 
 def _check_not_shorter(task: Task, workdir: Path) -> None:
     """Raises UserError where the run has already trained a stage for longer than the config asks."""
-    total, done = task.schedule.total, checkpoints.latest_step(workdir, task.name)
+    total, done = task.schedule.total, saved.latest_step(workdir, task.name)
     if done > total:
         raise UserError(
             f"--workdir {workdir}: {task.name} has already trained {done} steps, more than {total}; "

@@ -11,7 +11,7 @@ import pytest
 
 from experiment_jax import load_config, load_run, train
 from experiment_jax.devices import processes
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs import saved
 from experiment_jax.training.logger import read_metrics
 
 SMALL = {
@@ -110,7 +110,7 @@ def test_the_first_writes_what_one_process_would_and_one_goes_on(together, one, 
     assert len(list((workdir / "tensorboard" / "classifier").iterdir())) == 1
     assert load_run(workdir).step == load_run(tmp_path / "alone").step
     train(load_config("configs/judge_digits.py", SMALL | {"classifier.steps": 6}), workdir, one)
-    assert checkpoints.latest_step(workdir, "classifier") == 6
+    assert saved.latest_step(workdir, "classifier") == 6
     assert [row["step"] for row in read_metrics(workdir)] == [0, 1, 2, 3, 4, 5, 6]
 
 
@@ -124,7 +124,7 @@ def test_what_one_process_refuses_all_refuse(together):
 
 
 def test_a_signal_to_one_process_stops_all_after_the_same_step(together):
-    step = checkpoints.latest_step(together[0] / "stopped", "classifier")
+    step = saved.latest_step(together[0] / "stopped", "classifier")
     rows = read_metrics(together[0] / "stopped")
     assert 2 * 7 <= step < 10**6 and rows[-1]["step"] == step // 7 * 7
     for output in together[1]:

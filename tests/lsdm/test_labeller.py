@@ -18,7 +18,7 @@ from experiment_jax.data import load, passes
 from experiment_jax.data.split import UNPAIRED, Dataset
 from experiment_jax.evaluation.latents import representation_metrics
 from experiment_jax.method.build import Task, build
-from experiment_jax.runs.checkpoints import digest
+from experiment_jax.runs.verified import digest
 from lsdm_jax import consistency, sections
 
 STAGES = ("representation", "labeller", "matching")

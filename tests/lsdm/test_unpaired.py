@@ -15,7 +15,7 @@ from experiment_jax.data.order import Order
 from experiment_jax.data.split import UNPAIRED, View
 from experiment_jax.method.build import build, view_name
 from experiment_jax.method.stage import Context, Model
-from experiment_jax.runs.checkpoints import digest
+from experiment_jax.runs.verified import digest
 from lsdm_jax import matching, sections, unpaired
 from lsdm_jax.condition import expected_phi, phi
 from lsdm_jax.matchers import flow

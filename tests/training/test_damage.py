@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiment_jax import Stopped
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs import saved
 from experiment_jax.training.logger import read_metrics
 
 DAMAGES = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "soaking" / "damages.py"))["ALL"]
@@ -61,7 +61,7 @@ def test_without_a_whole_checkpoint_training_is_refused_with_what_to_type(
     message = refused(fit, problem(), run)
     assert f"{stage / '12'}: is damaged" in message and f"type rm -r {stage} and the same command" in message
     assert tree(run) == before
-    refused(checkpoints.restore, run, "linear", 12, problem()[0].abstract_state({}), {"settings": {"seed": 0}})
+    refused(saved.restore, run, "linear", 12, problem()[0].abstract_state({}), {"settings": {"seed": 0}})
 
 
 def test_what_is_not_read_may_change(problem, fit, whole, run, caplog, assert_identical):

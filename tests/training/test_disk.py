@@ -10,7 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs import saved
+from experiment_jax.runs.checkpoints import Checkpoints
 from experiment_jax.runs.finished import load_finished, save_finished
 from experiment_jax.training.logger import read_metrics
 
@@ -61,7 +62,7 @@ def test_a_later_write_that_fails_leaves_what_was_saved(problem, fit, whole, tmp
     with Disk(tmp_path / "run", last).mounted():
         message = refused(fit, problem(), tmp_path / "run", drawn)
     assert "checkpoints/linear: cannot be written (No space left on device)" in message
-    assert checkpoints.saved_steps(tmp_path / "run", "linear") == [4, 8]
+    assert saved.steps(tmp_path / "run", "linear") == [4, 8]
     assert_identical(fit(problem(), tmp_path / "run", drawn), whole[:2])
 
 
@@ -71,7 +72,7 @@ def test_arrays_that_cannot_be_written_are_told_in_one_line_too(problem, fit, tm
     big = {"w": np.random.default_rng(0).normal(size=100_000)}
     origin = {"stage": "linear", "upstream": {}, "settings": {}}
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    kept = checkpoints.Checkpoints(tmp_path / "big", origin, 2, "", big)
+    kept = Checkpoints(tmp_path / "big", origin, 2, "", big)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
 
@@ -83,14 +84,14 @@ def test_arrays_that_cannot_be_written_are_told_in_one_line_too(problem, fit, tm
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         kept.close()
-    assert checkpoints.saved_steps(tmp_path / "big", "linear") == []
+    assert saved.steps(tmp_path / "big", "linear") == []
 
 
 def test_what_does_not_fit_is_not_begun(problem, fit, tmp_path, monkeypatch, refused):
     room = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: room._replace(free=10))
     assert "0 MB are needed, and fewer are free" in refused(fit, problem(), tmp_path)
-    assert checkpoints.saved_steps(tmp_path, "linear") == []
+    assert saved.steps(tmp_path, "linear") == []
 
 
 def test_a_finished_stage_stays_where_another_cannot_take_its_place(tmp_path, refused):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from experiment_jax import load_config, load_run, train
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs import saved
 from experiment_jax.training.logger import read_metrics
 
 SMALL = {
@@ -53,7 +53,7 @@ def test_a_signal_leaves_a_readable_checkpoint_and_the_rerun_ends_as_if_nothing_
         time.sleep(generator.uniform(0, 0.05))  # anywhere within a step, a row or a checkpoint
         process.send_signal(number)
         errors = process.communicate()[1].decode()
-        done = checkpoints.latest_step(workdir, "classifier")
+        done = saved.latest_step(workdir, "classifier")
         assert process.returncode in (0, -number, 128 + signal.SIGTERM), errors
         if process.returncode > 0:  # not where all steps were done before the signal came
             assert errors.splitlines()[-1] == f"classifier stopped at step {done} of 24"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiment_jax import Stopped
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs import saved
 from experiment_jax.training import loop
 from experiment_jax.training.logger import read_metrics
 from experiment_jax.training.step import Steps
@@ -113,7 +113,7 @@ def test_a_signal_stops_before_the_next_dispatch_and_a_second_one_changes_nothin
     with pytest.raises(Stopped, match=f"step 2 of {STEPS}") as stopped:
         fit(problem(**settings), tmp_path, at={2: twice})
     assert stopped.value.status == 128 + number
-    assert checkpoints.saved_steps(tmp_path, "linear") == [2]
+    assert saved.steps(tmp_path, "linear") == [2]
     assert_identical(fit(problem(**settings), tmp_path)[0], whole("dispatched")[0])
 
 
@@ -194,8 +194,8 @@ DIVERGES = dict(name="sgd", learning_rate=1e15, clip=0.0, warmup_steps=0)
 
 
 def assert_saved_states_are_finite(workdir, problem):
-    for step in checkpoints.saved_steps(workdir, "linear"):
-        state = checkpoints.restore(workdir, "linear", step, problem[0].abstract_state({}))
+    for step in saved.steps(workdir, "linear"):
+        state = saved.restore(workdir, "linear", step, problem[0].abstract_state({}))
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
 
 
@@ -206,7 +206,7 @@ def test_a_loss_that_is_not_finite_stops_in_one_line_and_is_never_saved(every, p
     assert "linear: " in message and (" is nan at step " in message or " is inf at step " in message)
     assert "--config.linear.optimiser.learning_rate=" in message
     assert message.endswith("with --config.linear.on_nonfinite=skip")
-    assert checkpoints.saved_steps(tmp_path, "linear") == ([1] if every == 1 else [])
+    assert saved.steps(tmp_path, "linear") == ([1] if every == 1 else [])
     assert_saved_states_are_finite(tmp_path, problem(**settings))
 
 
@@ -214,7 +214,7 @@ def test_a_state_that_is_not_finite_is_not_saved_where_a_signal_stops_between_tw
     settings = dict(optimiser=DIVERGES, checkpoint_steps=12, log_steps=12)
     message = refused(fit, problem(**settings), tmp_path, at={6: terminate})
     assert message.startswith("linear: ") and "params/w is " in message and " at step 6;" in message
-    assert checkpoints.saved_steps(tmp_path, "linear") == []
+    assert saved.steps(tmp_path, "linear") == []
 
 
 def spoilt(every=False, **settings):
@@ -265,7 +265,7 @@ def test_skipping_stops_and_goes_on_and_a_run_may_begin_to_skip(problem, fit, tm
     first = without_spoilt(problem)[1][0]
     stopping = problem(**spoilt(checkpoint_steps=1) | dict(on_nonfinite="stop"))
     assert f"loss is nan at step {first};" in refused(fit, stopping, late)
-    assert checkpoints.latest_step(late, "linear") == first - 1
+    assert saved.latest_step(late, "linear") == first - 1
     close = fit(problem(**spoilt()), late)[0]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), close, state)
 
@@ -275,9 +275,9 @@ def test_of_too_many_batches_in_a_row_the_next_is_not_skipped(problem, fit, tmp_
     message = refused(fit, problem(**settings), tmp_path)
     assert message.startswith("linear: loss is nan at step 11, after 10 batches in a row that were skipped; lower")
     assert "on_nonfinite" not in message
-    assert checkpoints.saved_steps(tmp_path, "linear") == list(range(1, 11))
+    assert saved.steps(tmp_path, "linear") == list(range(1, 11))
     like = problem(**settings)[0].abstract_state({})
-    first, last = (checkpoints.restore(tmp_path, "linear", step, like) for step in (1, 10))
+    first, last = (saved.restore(tmp_path, "linear", step, like) for step in (1, 10))
     assert_identical(first, last)
     assert_saved_states_are_finite(tmp_path, problem(**settings))
 
@@ -288,8 +288,8 @@ def test_a_checkpoint_is_read_by_another_number_of_devices(before, after, parall
     ways = {1: "jit", 8: parallel}
     with pytest.raises(Stopped):
         fit(problem(devices=before, parallel=ways[before]), tmp_path, at={5: terminate})
-    saved = checkpoints.restore(tmp_path, "linear", 5, problem()[0].abstract_state({}))
-    assert int(saved.step) == 5
+    before_the_signal = saved.restore(tmp_path, "linear", 5, problem()[0].abstract_state({}))
+    assert int(before_the_signal.step) == 5
     state, step = fit(problem(devices=after, parallel=ways[after]), tmp_path)
     assert step == STEPS == int(state.step)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), state, whole("plain")[0])

@@ -13,7 +13,7 @@ from experiment_jax import Stopped, UserError, load_run, train
 from experiment_jax.data.load import load, read
 from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.method.build import build
-from experiment_jax.runs import checkpoints, directory
+from experiment_jax.runs import directory, saved
 from experiment_jax.runs.finished import finished_record, load_finished
 from experiment_jax.training.logger import read_metrics
 from experiment_jax.training.train import prepare, train_stage
@@ -27,8 +27,8 @@ def last_states(config, workdir):
     """The complete state of each stage at its last checkpoint, optimiser and moving average with it."""
     upstream, states = {}, {}
     for task in build(config, load(config.data, config.seed)):
-        step = checkpoints.latest_step(workdir, task.name)
-        states[task.name] = checkpoints.restore(workdir, task.name, step, task.abstract_state(upstream))
+        step = saved.latest_step(workdir, task.name)
+        states[task.name] = saved.restore(workdir, task.name, step, task.abstract_state(upstream))
         upstream[task.name] = load_finished(workdir, task.name, task.stage.Frozen)[0]
     return states
 
@@ -80,9 +80,9 @@ def test_what_is_trained_is_what_is_written(finished, assert_identical):
     for name, frozen in run.model.params.items():
         stored, record = load_finished(workdir, name, FROZEN[name])
         assert_identical(frozen, stored)
-        assert record["digest"] == checkpoints.digest(stored) and record["trained_steps"] == 4
+        assert record["digest"] == digest(stored) and record["trained_steps"] == 4
     record = finished_record(workdir, "matching")
-    assert record["upstream"] == {"representation": checkpoints.digest(run.model.params["representation"])}
+    assert record["upstream"] == {"representation": digest(run.model.params["representation"])}
 
 
 def test_a_finished_run_is_not_trained_again(finished, one, tmp_path, tree, assert_identical):
@@ -100,7 +100,7 @@ def test_the_last_checkpoint_is_what_the_run_froze(finished, assert_identical):
     assert_identical(load_run(workdir, 4).model.params, last)
     earlier = load_run(workdir, 2)
     assert earlier.step == 2
-    assert checkpoints.digest(earlier.model.params["matching"]) != checkpoints.digest(last["matching"])
+    assert digest(earlier.model.params["matching"]) != digest(last["matching"])
     with pytest.raises(UserError, match="--step 3: matching has no such checkpoint; it has 2, 4"):
         load_run(workdir, 3)
 
@@ -113,8 +113,8 @@ def test_digests_tell_names_shapes_types_and_values_apart():
         {"a": np.zeros((2, 3), np.int32)},
         {"a": np.eye(2, 3, dtype=np.float32)},
     ]
-    assert len({checkpoints.digest(tree) for tree in trees}) == len(trees)
-    assert checkpoints.digest(trees[0]) == checkpoints.digest({"a": np.zeros((3, 2), np.float32).T.copy() * 0})
+    assert len({digest(tree) for tree in trees}) == len(trees)
+    assert digest(trees[0]) == digest({"a": np.zeros((3, 2), np.float32).T.copy() * 0})
 
 
 class Counted:
@@ -179,7 +179,7 @@ def test_labels_of_unpaired_images_reach_no_parameter_and_those_of_pairs_do(
     exchanged = dataclasses.replace(dataset, train=Split(dataset.train.images, labels))
     wrong = train(copy.deepcopy(config), tmp_path / "exchanged", one, exchanged)
     assert_identical(wrong["representation"], frozen["representation"])
-    assert checkpoints.digest(wrong["matching"]) != checkpoints.digest(frozen["matching"])
+    assert digest(wrong["matching"]) != digest(frozen["matching"])
 
 
 def test_a_finished_run_goes_on_with_more_steps_and_a_stretched_schedule(
