@@ -23,8 +23,9 @@ from experiment_jax.data.split import Dataset, View
 from experiment_jax.errors import UserError
 from experiment_jax.method.build import Task, view_name
 from experiment_jax.method.stage import PyTree
-from experiment_jax.runs import checkpoints, directory
+from experiment_jax.runs import directory
 from experiment_jax.runs.finished import finished_record, load_finished
+from experiment_jax.runs.verified import digest
 
 log = logging.getLogger(__name__)
 Finished = tuple[Any, dict[str, Any]]  # what a stage froze, and its record
@@ -54,7 +55,7 @@ def identity(task: Task, dataset: Dataset, upstream: Mapping[str, str]) -> str:
 
 def content(view: View) -> str:
     """A digest of the images of a view and of what is known of them, in their order."""
-    return checkpoints.digest({"images": view.images, "labels": view.labels, **view.known})
+    return digest({"images": view.images, "labels": view.labels, **view.known})
 
 
 def functions(section: ConfigDict) -> dict[str, Any]:

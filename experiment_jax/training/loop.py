@@ -11,7 +11,6 @@ from typing import Any
 
 from experiment_jax.config.durations import Schedule
 from experiment_jax.devices import processes
-from experiment_jax.runs.checkpoints import Checkpoints
 
 PyTree = Any
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1  # Ctrl-C; a job's end or preemption; SLURM's --signal=USR1
@@ -30,7 +29,7 @@ class Stopped(Exception):
 
 
 def run(
-    steps: Any, schedule: Schedule, logger: Any, checkpoints: Checkpoints, profile: Callable[[int], None]
+    steps: Any, schedule: Schedule, logger: Any, checkpoints: Any, profile: Callable[[int], None]
 ) -> tuple[PyTree, int]:
     """Trains to the end of the schedule, from the latest checkpoint where there is one.
 
@@ -38,7 +37,7 @@ def run(
         steps: the compiled steps, `training.step.Steps`.
         schedule: how many there are, and how often rows and checkpoints are written.
         logger: of the stage, `training.logger.Logger`.
-        checkpoints: of the stage.
+        checkpoints: of the stage, `runs.checkpoints.Checkpoints`.
         profile: called before each dispatch with its first step.
 
     Returns:

@@ -15,6 +15,7 @@ from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.method.build import build
 from experiment_jax.runs import directory, saved
 from experiment_jax.runs.finished import finished_record, load_finished
+from experiment_jax.runs.verified import digest
 from experiment_jax.training.logger import read_metrics
 from experiment_jax.training.train import prepare, train_stage
 from lsdm_jax.matching import Matching
