@@ -4,8 +4,9 @@
 
 The kinds of trial take turns, the one that has had the least time next. Each trial has random numbers of its own, made
 of the seed, its kind and its number, so `--seed S --only NAME --first N --trials 1` does one again. The commands, the
-run and the recipe are those of digits' smoke recipe, smaller yet (`soaking/recipe.py`). Prints a table, and what was
-wrong; the exit status is 1 where anything was.
+run and the recipe are those of digits' smoke recipe, smaller yet (`soaking/recipe.py`). Prints what was wrong, and a
+table; its last column is the largest number that trials of that kind measured: by how many megabytes the memory grew,
+and by how much parameters differed between numbers of devices. The exit status is 1 where anything was wrong.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from soaking.ground import Ground
 from table import head
 from tqdm import tqdm
 
-Trial = Callable[[Ground, Any, int], str]
+Trial = Callable[[Ground, Any, int], str | tuple[str, float]]
 TRIALS: Mapping[str, Trial] = {
     "kill": kills.trial,
     "damage": restores.trial,
@@ -52,10 +53,11 @@ class Tally:
         found: how often each verdict.
         seconds: that they took.
         number: of the next.
+        largest: of the numbers that they measured.
     """
 
     def __init__(self, first: int) -> None:
-        self.found, self.seconds, self.number = collections.Counter(), 0.0, first
+        self.found, self.seconds, self.number, self.largest = collections.Counter(), 0.0, first, 0.0
 
     def one(self, name: str, trial: Trial, ground: Ground, seed: int) -> str:
         """One trial; returns what is to be said of it, if anything is wrong."""
@@ -63,7 +65,9 @@ class Tally:
         begun, said = time.monotonic(), ""
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # which has progress bars
-                verdict = trial(ground, rng, self.number)
+                found = trial(ground, rng, self.number)
+            verdict, measured = found if isinstance(found, tuple) else (found, 0.0)
+            self.largest = max(self.largest, measured)
         except Wrong as error:
             verdict, said = "wrong", str(error)
         except Exception:
@@ -118,10 +122,11 @@ def _turns(tallies: Mapping[str, Tally], flags: argparse.Namespace) -> Any:
 
 def _print(tallies: Mapping[str, Tally], seed: int) -> None:
     print(f"seed {seed}; {machine()}\n")
-    head("trial", "tried", *VERDICTS, "seconds")
+    head("trial", "tried", *VERDICTS, "seconds", "largest")
     for name, tally in tallies.items():
         counts = (str(tally.found[verdict]) for verdict in VERDICTS)
-        print(f"| {name} | {tally.found.total()} | {' | '.join(counts)} | {tally.seconds:.0f} |")
+        largest = f"{tally.largest:.2g}" if tally.largest else ""
+        print(f"| {name} | {tally.found.total()} | {' | '.join(counts)} | {tally.seconds:.0f} | {largest} |")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,6 @@
 """How the memory of a training grows by its rows and checkpoints: steps are stubs, all else is the project's.
 
-    python benchmarks/soaking/memory.py DIR STEPS
-
-A row every step, a checkpoint and a validation every thousand. Prints by how many megabytes the process has grown from
-a tenth of the steps to the last.
+A row every step, a checkpoint and a validation every thousand. The growth is from a tenth of the steps to the last.
 """
 
 import sys
@@ -14,19 +11,23 @@ from typing import Any
 
 import numpy as np
 
+from experiment_jax.runs.checkpoints import Checkpoints
+from experiment_jax.training import loop
+from experiment_jax.training.logger import Logger
+from soaking import Wrong
+
 FEW = 50.0  # megabytes
+PROGRAM = "from soaking import memory; memory.main()"  # in a process of its own, whose memory is nobody else's
 
 
-def trial(ground: Any, rng: Any, number: int) -> str:
-    from soaking import Wrong
-
+def trial(ground: Any, rng: Any, number: int) -> tuple[str, float]:
     with ground.place() as folder:
-        grown = float(
-            ground.call([__file__, folder, ground.steps], PYTHONPATH=str(Path(__file__).parents[2])).split()[-1]
-        )
+        benchmarks = Path(__file__).resolve().parents[1]
+        paths = f"{benchmarks}:{benchmarks.parent}"
+        grown = float(ground.call(["-c", PROGRAM, folder, ground.steps], PYTHONPATH=paths))
     if grown > FEW:
         raise Wrong(f"{ground.steps} steps: grown by {grown:.1f} MB")
-    return "right"
+    return "right", grown
 
 
 def resident() -> float:
@@ -37,10 +38,6 @@ def resident() -> float:
 
 def run(folder: Path, total: int) -> float:
     """Trains stubs; returns the growth in megabytes."""
-    from experiment_jax.runs.checkpoints import Checkpoints
-    from experiment_jax.training import loop
-    from experiment_jax.training.logger import Logger
-
     state = {"w": np.zeros(1000, np.float32)}
     before = []
 
@@ -66,5 +63,5 @@ def run(folder: Path, total: int) -> float:
     return resident() - before[0]
 
 
-if __name__ == "__main__":
-    print(f"grown by, MB: {run(Path(sys.argv[1]), int(sys.argv[2])):.1f}")
+def main() -> None:
+    print(run(Path(sys.argv[1]), int(sys.argv[2])))
