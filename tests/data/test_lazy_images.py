@@ -14,8 +14,9 @@ from experiment_jax.config.sections import experiment
 from experiment_jax.data import load
 from experiment_jax.data.lazy_images import Images, slices
 from experiment_jax.data.split import view
-from experiment_jax.runs import checkpoints, reuse
+from experiment_jax.runs import reuse
 from experiment_jax.runs.finished import finished_record
+from experiment_jax.runs.verified import digest
 from experiment_jax.training.logger import read_metrics
 
 DATA = Path(__file__).parent
@@ -124,5 +125,5 @@ def test_a_run_ends_as_that_of_images_in_memory(finished, tiny, one, tmp_path):
     assert read_metrics(tmp_path) == read_metrics(finished[1])
     for name, own in frozen.items():
         there, here = (finished_record(each, name) for each in (finished[1], tmp_path))
-        assert checkpoints.digest(own) == there["digest"] and here["identity"] == there["identity"]
+        assert digest(own) == there["digest"] and here["identity"] == there["identity"]
     assert isinstance(load_run(tmp_path).dataset.train.images, Images)

@@ -8,7 +8,7 @@ from experiment_jax.config.sections import experiment
 from experiment_jax.data import load, passes
 from experiment_jax.data.split import view as view_of
 from experiment_jax.method.stage import Context, Model
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs.verified import digest
 from experiment_jax.training.logger import read_metrics
 from lsdm_jax import representation, sections
 from lsdm_jax.kinds import KINDS
@@ -91,7 +91,7 @@ def test_every_kind_trains_on_eight_devices_what_it_does_on_one(kind, tiny, one,
         for name in one.keys() & {"loss", "kl", "mmd", "latent_half_square", "parameter_norm"}:
             np.testing.assert_allclose(eight[name], one[name], rtol=1e-3, atol=1e-5)
     run = load_run(tmp_path / "one")
-    assert checkpoints.digest(run.model.params["representation"]) == checkpoints.digest(alone)
+    assert digest(run.model.params["representation"]) == digest(alone)
     assert np.all(np.isfinite(run.encode(run.dataset.validation.images)))
 
 

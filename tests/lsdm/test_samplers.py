@@ -15,7 +15,7 @@ from experiment_jax.data.split import View
 from experiment_jax.evaluation.shown import summary
 from experiment_jax.method.build import build
 from experiment_jax.method.stage import Context, Model
-from experiment_jax.runs import checkpoints
+from experiment_jax.runs.verified import digest
 from experiment_jax.sweep import members
 from lsdm_jax import matching, sections
 from lsdm_jax.matchers import MATCHERS, vae
@@ -213,7 +213,7 @@ def test_a_fitted_matcher_trains_nothing_and_can_be_taken_from_another_run(fitte
     assert "has nothing to train; type --config.matching.steps=0" in error
     workdir, frozen = mixture
     copied = train(fitted("gmm", matching__from_run=str(workdir)), tmp_path / "again", one)
-    assert checkpoints.digest(copied) == checkpoints.digest(frozen)
+    assert digest(copied) == digest(frozen)
 
 
 def test_every_crossing_of_a_representation_and_a_sampler_can_be_built(tmp_path, request, monkeypatch):
