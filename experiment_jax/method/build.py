@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import importlib
+import inspect
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -167,7 +169,7 @@ def build(config: ConfigDict, dataset: Dataset, axis: BatchAxis = WHOLE) -> list
         seen = view(dataset, view_name(section))
         timing = schedule(section, len(seen))
         context = told(name, total_steps=timing.total, model=model)
-        stage = resolve(section.build, f"{name}.build")(section, context)
+        stage = _stage(section, context)
         if stage.given:
             timing = dataclasses.replace(timing, total=0)
         elif stage.update is None and timing.total:
@@ -176,6 +178,38 @@ def build(config: ConfigDict, dataset: Dataset, axis: BatchAxis = WHOLE) -> list
         tasks.append(Task(stage, context, section, seen, timing, config.seed, config.data.flips, dict(earlier)))
         earlier[name] = section
     return tasks
+
+
+def _stage(section: ConfigDict, context: Context) -> Stage:
+    """What a section's factory makes of it.
+
+    Raises:
+        UserError: what the factory refuses; or it is none, or one of sections with other settings.
+    """
+    setting = f"{context.name}.build={section.build}"
+    factory = resolve(section.build, f"{context.name}.build")
+    if not _may_be_factory(factory):
+        raise UserError(f"{setting}: is no factory of a stage; leave the build that the config has")
+    try:
+        stage = factory(section, context)
+    except (KeyError, AttributeError) as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if not frame.f_globals["__name__"].startswith("ml_collections"):
+            raise  # not of a setting that is missing
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{setting}: reads a setting that {context.name} does not have: {reason}") from None
+    return stage
+
+
+def _may_be_factory(named: Any) -> bool:
+    """Whether it takes a section and a context, and does not say that it returns something else than a stage."""
+    try:
+        signature = inspect.signature(named)
+        signature.bind("section", "context")
+    except (TypeError, ValueError):
+        return False
+    kind = signature.return_annotation
+    return kind is signature.empty or isinstance(kind, str) or (isinstance(kind, type) and issubclass(kind, Stage))
 
 
 def view_name(section: ConfigDict) -> str:

@@ -91,3 +91,19 @@ def test_what_is_no_config_is_refused(config, one, tmp_path, refused):
 
 def test_no_devices_are_refused(tiny, tmp_path, refused):
     assert refused(prepare, tiny(), tmp_path / "run", []).startswith("devices: ")
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        ("experiment_jax.networks.perceptual:stage", "reads a setting that matching does not have: "),
+        ("lsdm_jax.representation:stage", "reads a setting that matching does not have: "),
+        ("experiment_jax.config.durations:keys", "is no factory of a stage"),
+        ("experiment_jax.config.checks:widths", "is no factory of a stage"),
+        ("experiment_jax.errors:UserError", "is no factory of a stage"),
+        ("experiment_jax.config.numbers:LARGEST", "is no factory of a stage"),
+    ],
+)
+def test_a_section_that_another_factory_is_to_build_is_refused(build, reason, tiny, one, refused, tmp_path):
+    message = refused(train, tiny(matching__build=build), tmp_path / "run", one)
+    assert message.startswith(f"matching.build={build}: {reason}") and not (tmp_path / "run").exists()
