@@ -9,6 +9,7 @@ It may also define `sweep()`, the members of a sweep: see `experiment_jax.sweep.
 import ast
 import difflib
 import inspect
+import math
 import runpy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,10 +47,12 @@ def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
 
 
 def _check_numbers(config: ConfigDict) -> None:
-    """Raises UserError where a whole number is larger than what it becomes can hold."""
+    """Raises UserError where a whole number is larger than what it becomes can hold, or a number is none."""
     for key, value in flat(config).items():
         name = key.rpartition(".")[2]
         for number in value if isinstance(value, list) else (value,):
+            if isinstance(number, float) and math.isnan(number):
+                raise UserError(f"--config.{key}={value}: is no number; give one")
             if key == "seed":
                 numbers.seed(number, f"--config.{key}")
             elif name == "batch_size":

@@ -52,6 +52,11 @@ def test_a_number_that_no_array_can_hold_is_no_setting(key, value, most, refused
     assert refused(load_config, "lsdm_digits", {key: str(value)}) == message
 
 
+@pytest.mark.parametrize(("key", "value"), [("matching.score.guidance", "nan"), ("representation.ssim", float("nan"))])
+def test_what_is_no_number_is_no_setting_also_where_nobody_reads_it(key, value, refused):
+    assert refused(load_config, "lsdm_digits", {key: value}).startswith(f"--config.{key}=")
+
+
 def test_a_message_is_one_line_whatever_was_typed(refused):
     message = refused(load_config, "lsdm_digits", {"matching.keep": "2\n\x00\x1b[31m\u2028"})
     assert message.startswith(r"--config.matching.keep=2\n\x00\x1b[31m\u2028: expected int")
