@@ -151,7 +151,7 @@ def test_a_stage_of_other_images_is_refused_with_the_setting_to_type(finished, r
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"data__label": "parity"}, "data.label=None; type --config.data.label=None"),
+        ({"data__label": "label"}, "data.label=None; type --config.data.label=None"),
         ({"data__paired": 100}, "data.paired=None; type --config.data.paired=None"),
         ({"data__validation": 0}, "data.validation=20; type --config.data.validation=20"),
         ({"seed": 1}, "was trained on labels that seed=0 chose; type --config.seed=0"),
