@@ -208,7 +208,7 @@ def _may_be_factory(named: Any) -> bool:
         signature.bind("section", "context")
     except (TypeError, ValueError):
         return False
-    kind = signature.return_annotation
+    kind = named if isinstance(named, type) else signature.return_annotation  # a class makes its own kind
     return kind is signature.empty or isinstance(kind, str) or (isinstance(kind, type) and issubclass(kind, Stage))
 
 
