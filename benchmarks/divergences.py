@@ -14,9 +14,9 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
 from lsdm_jax import transport
-from lsdm_jax.matchers.sinkhorn import SinkhornMatcher
+from lsdm_jax.settings import MATCHERS
 
-SHIPPED = {name: SinkhornMatcher.SETTINGS[name] for name in ("max_iterations", "threshold")}
+SHIPPED = {name: MATCHERS["sinkhorn"][name] for name in ("max_iterations", "threshold")}
 Result = tuple[float, np.ndarray]  # value and gradient by the first cloud
 
 

@@ -1,4 +1,6 @@
-"""The errors for what a person typed or gave as data."""
+"""The errors for what a person typed or gave as data, and what a signal that asks to stop raises."""
+
+import signal
 
 
 class UserError(Exception):
@@ -19,3 +21,15 @@ class Unwritable(UserError):
 
 class Busy(UserError):
     """Another process writes into the same folder."""
+
+
+class Stopped(Exception):
+    """Training was asked to stop; the state is saved, and whoever trains the same run again resumes it.
+
+    Attributes:
+        status: with which a command leaves: 128 + the signal's number, as if the signal had ended it.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
+        super().__init__(message)
+        self.status = 128 + number

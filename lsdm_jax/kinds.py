@@ -1,15 +1,15 @@
 """The kinds of representation: what each gives its decoder in training, and what it adds to the reconstruction loss.
 
 Each kind minimises ‖Y − D(z)‖ + penalty over E and D. A kind is one function of E's output, which gives z and the
-penalty. To add one, write that function here, and add its line to KINDS.
+penalty. To add one, write that function here, add its line to KINDS, and its settings to `lsdm_jax.settings`.
 
 The reconstruction loss is a mean over pixels. So penalties are divided by the number of pixels where their papers set
 them against a likelihood, or against the squared error of a whole image.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,14 +39,12 @@ class Kind:
 
     Attributes:
         code: (E's output `[batch, outputs · latent]`, key, the kind's own settings, context) -> Code.
-        settings: its own settings with their defaults, the section `representation.<kind>`; none may be negative.
         outputs: how many numbers E gives for each coordinate of a latent; the first is the latent that is used.
         spectral: whether D's layers have spectral norm 1.
         prior: whether latents are trained towards N(0, I).
     """
 
     code: Callable[[jax.Array, jax.Array, ConfigDict, Context], Code]
-    settings: Mapping[str, Any]
     outputs: int = 1
     spectral: bool = False
     prior: bool = False
@@ -98,14 +96,10 @@ def rae(encoded: jax.Array, key: jax.Array, own: ConfigDict, context: Context) -
 
 
 KINDS = {
-    # noise: standard deviation of what the decoder's inputs get in training, in units of the latents' own scale
-    "autoencoder": Kind(autoencoder, dict(noise=0.05)),
-    # kl: weight of KL(q(z|Y) || N(0, I))
-    "vae": Kind(vae, dict(kl=0.05), outputs=2, prior=True),
-    # mmd: weight of MMD²(q(z), N(0, I))
-    "wae": Kind(wae, dict(mmd=10.0), prior=True),
-    # l2: weight of the latents' half squared norm
-    "rae": Kind(rae, dict(l2=1e-3), spectral=True),
+    "autoencoder": Kind(autoencoder),
+    "vae": Kind(vae, outputs=2, prior=True),
+    "wae": Kind(wae, prior=True),
+    "rae": Kind(rae, spectral=True),
 }
 
 

@@ -23,6 +23,7 @@ from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
 from experiment_jax.networks import losses
 from experiment_jax.networks.autoencoder import Decoder, Encoder, check_sides
 from experiment_jax.networks.train_state import Descent, TrainState
+from lsdm_jax import settings
 from lsdm_jax.kinds import KINDS, Kind
 from lsdm_jax.standardisation import Standardisation, moments
 
@@ -44,7 +45,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     if config.kind == "identity":
         return Identity(context)
     kind, own = KINDS[config.kind], config[config.kind]
-    checks.at_least(own, f"{context.name}.{config.kind}", 0, **kind.settings)
+    checks.at_least(own, f"{context.name}.{config.kind}", 0, **settings.KINDS[config.kind])
     if config.perceptual and context.model.features is None:
         raise UserError(
             f"{context.name}.perceptual={config.perceptual}: needs a stage before it that provides features; "

@@ -8,8 +8,7 @@ from ml_collections import ConfigDict
 from experiment_jax.config.sections import optimiser, optional, stage
 from experiment_jax.config.sections import perceptual as perceptual  # recipes name all of LSDM's sections here
 from experiment_jax.config.sections import sharpening as sharpening
-from lsdm_jax.kinds import KINDS
-from lsdm_jax.matchers import MATCHERS
+from lsdm_jax.settings import KINDS, MATCHERS
 
 # A few steps of small batches: enough to see that a recipe runs on its data.
 SMOKE = {
@@ -95,7 +94,7 @@ def representation(**own: Any) -> ConfigDict:
         steps=4000,
         optimiser=dict(learning_rate=2e-3),
         kind="autoencoder",  # or vae, wae, rae; identity, with steps=0: latents are the pixels
-        **{name: _own(kind.settings, own.pop(name, {})) for name, kind in KINDS.items()},
+        **{name: _own(settings, own.pop(name, {})) for name, settings in KINDS.items()},
         latent_size=64,
         widths=(32, 64),  # channels of each level; a level halves the sides
         compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
@@ -168,7 +167,7 @@ def matching(**own: Any) -> ConfigDict:
         noise_size=64,  # dimension of η
         width=512,  # of the generator's layers
         depth=3,
-        **{name: _own(matcher.SETTINGS, own.pop(name, {})) for name, matcher in MATCHERS.items()},
+        **{name: _own(settings, own.pop(name, {})) for name, settings in MATCHERS.items()},
     )
     return stage("lsdm_jax.matching:stage", **settings | own)
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from experiment_jax import Stopped, load_config, load_run, train
-from experiment_jax.commands import command_line
+from experiment_jax.commands import command_line, process
 from experiment_jax.config.load import override, split_overrides
 from experiment_jax.data import load as data
 
@@ -246,15 +246,51 @@ def test_train_refuses_in_one_line_and_touches_nothing(case, script, corrupt, tm
 
 BOTH = """
 import sys
-from experiment_jax.commands import evaluate, train
+from experiment_jax.commands.scripts import evaluate, train
 own = sys.argv[1:]
 for command, arguments in ((train, ["--config", "configs/lsdm_digits.py"]), (evaluate, [])):
     sys.argv = ["command", *own, *arguments]
     try:
-        command.script()
+        command()
     except SystemExit as left:
         print(left.code)
 """
+
+
+LARGE = ("jax", "scipy", "sklearn", "matplotlib", "orbax", "tensorflow_datasets", "grain", "PIL")
+READ = """
+import sys
+from experiment_jax.commands.scripts import evaluate, train
+for command, *arguments in COMMANDS:
+    sys.argv = ["command", *arguments]
+    try:
+        {"train": train, "evaluate": evaluate}[command]()
+    except SystemExit as left:
+        print(left.code, file=sys.stderr)
+print(sorted(set(LARGE) & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_help_and_what_is_mistyped_need_not_wait_for_jax(tmp_path):
+    commands = [
+        ["train", "--help"],
+        ["evaluate", "--help"],
+        ["train", "--config", "lsdm_digits", "--config.seed=x", "--workdir", str(tmp_path / "run")],
+        ["train", "--config", "regene_digits", "--seeds", "2", "--distributed", "--workdir", str(tmp_path / "run")],
+        ["evaluate", "--workdir", str(tmp_path / "run"), "--input", "low.png"],
+    ]
+    done = python("-c", READ.replace("COMMANDS", repr(commands)).replace("LARGE", repr(LARGE)))
+    told = done.stderr.splitlines()
+    assert [line for line in told if line.isdigit()] == ["0", "0", "2", "2", "2"], done.stderr
+    assert len(told) == 9 and told[-1] == "[]"
+    assert "--config.seed=x: expected int" in told[2] and not (tmp_path / "run").exists()
+
+
+def test_every_shipped_config_is_read_without_jax():
+    names = [path.stem for path in (PROJECT / "configs").glob("*.py")]
+    program = f"import sys\nfrom experiment_jax import load_config\nfor name in {names}: load_config(name)\n"
+    done = python("-c", f"{program}print(sorted(set({LARGE}) & set(sys.modules)))")
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_a_device_that_is_not_there_is_said_in_one_line_before_anything_is_written(tmp_path):
@@ -299,6 +335,7 @@ ENDS = {
 def test_a_command_that_ends_early_says_so_in_one_line_and_by_its_status(end, capsys):
     error, status, reason = ENDS[end]
 
+    @process.prepared()
     def main():
         raise error
 
@@ -309,6 +346,7 @@ def test_a_command_that_ends_early_says_so_in_one_line_and_by_its_status(end, ca
 
 
 def test_other_errors_of_jax_are_bugs_and_keep_their_traceback():
+    @process.prepared()
     def main():
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 

@@ -50,7 +50,7 @@ def test_a_wheel_holds_the_packages_alone_and_in_them_each_recipe_and_judge(whee
         own = [str(path) for path in own if "__pycache__" not in path.parts]
         assert {f"experiment_jax/shipped/{name}" for name in own} <= set(names)
     [entries] = [name for name in names if name.endswith("entry_points.txt")]
-    assert b"lsdm-jax-eval = experiment_jax.commands.evaluate:script" in zipfile.ZipFile(wheel).read(entries)
+    assert b"lsdm-eval = experiment_jax.commands.scripts:evaluate" in zipfile.ZipFile(wheel).read(entries)
 
 
 def test_recipes_and_judges_are_found_from_any_directory(wheel, tmp_path):

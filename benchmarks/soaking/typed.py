@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from experiment_jax import UserError, load_config
-from experiment_jax.commands.command_line import LESS_MEMORY
+from experiment_jax.commands.process import LESS_MEMORY
 from experiment_jax.config.types import flat
 from experiment_jax.devices import failures
 from experiment_jax.training.train import prepare

@@ -1,7 +1,6 @@
 """What the two commands share: a parser of flags, and one-line errors."""
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -9,11 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from experiment_jax.config import numbers
-from experiment_jax.devices import cache, cpu, failures
-from experiment_jax.errors import UserError
-from experiment_jax.training.loop import Stopped
-
-LESS_MEMORY = "take a device with more, or end the other programs on it; data.resident=false leaves images on disk"
+from experiment_jax.errors import Stopped, UserError
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,18 +32,9 @@ def count(text: str) -> int:
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Calls `main` and leaves with status 0; with one line on standard error and 2 for what a person mistyped, or with
     128 + the number of the signal that ended it."""
-    # force: importing some libraries has already given the root logger a handler of its own.
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
-    # Data set readers warn about optional packages; what goes wrong in writing checkpoints is raised as well as logged.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
-    logging.getLogger("experiment_jax").setLevel(logging.INFO)
-    cache.keep_compiled_programs()
-    cpu.convolve_on_all_cores()
-    cpu.keep_freed_pages()
     name = os.path.basename(sys.argv[0])
     try:
-        with failures.memory("this machine", LESS_MEMORY):
-            status = main() or 0
+        status = main() or 0
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         status = 2

@@ -11,11 +11,10 @@ from ml_collections import ConfigDict
 
 from experiment_jax.data.load import load
 from experiment_jax.data.split import Dataset
-from experiment_jax.errors import Busy, Unwritable, UserError
+from experiment_jax.errors import Busy, Stopped, Unwritable, UserError
 from experiment_jax.files import write_text, writing
 from experiment_jax.sweep import together
 from experiment_jax.sweep.members import Member, Sweep, of, write
-from experiment_jax.training.loop import Stopped
 from experiment_jax.training.train import prepare, train
 
 log = logging.getLogger(__name__)

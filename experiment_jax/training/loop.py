@@ -11,21 +11,10 @@ from typing import Any
 
 from experiment_jax.config.durations import Schedule
 from experiment_jax.devices import processes
+from experiment_jax.errors import Stopped
 
 PyTree = Any
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1  # Ctrl-C; a job's end or preemption; SLURM's --signal=USR1
-
-
-class Stopped(Exception):
-    """Training was asked to stop; the state is saved, and whoever trains the same run again resumes it.
-
-    Attributes:
-        status: with which a command leaves: 128 + the signal's number, as if the signal had ended it.
-    """
-
-    def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
-        super().__init__(message)
-        self.status = 128 + number
 
 
 def run(

@@ -1,6 +1,7 @@
-"""The matchers. To add one, write a file here with a subclass of `Matcher`, and add the class to ALL below.
+"""The matchers. To add one, write a file here with a subclass of `Matcher`, add the class to ALL below, and its own
+settings to `lsdm_jax.settings`.
 
-Nothing else has to change: the matcher's settings become a section of the config, under its name.
+Nothing else has to change: the settings become a section of the config, under the matcher's name.
 """
 
 from lsdm_jax.matchers.critic import CriticMatcher

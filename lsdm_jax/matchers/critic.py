@@ -8,7 +8,6 @@ between: the estimate is above W₁ and tends to it as λ grows.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 import flax
 import flax.linen as nn
@@ -170,14 +169,6 @@ class CriticMatcher(OneStepMatcher):
     """
 
     NAME = "critic"
-    SETTINGS: ClassVar = dict(
-        penalty=10.0,  # λ
-        one_sided=False,  # leave slopes of f below 1 free
-        steps=3,  # of f for each of G
-        width=512,  # of f's layers
-        depth=3,
-        optimiser=dict(learning_rate=5e-4, b1=0.0),
-    )
     IMAGES = True
     LABELS = ("pairs", "pseudo", "posterior", "sampled")
     SMOOTHS = True

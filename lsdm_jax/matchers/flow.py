@@ -17,7 +17,7 @@ E OT(Y, Y′) of Salimans et al. 2018 (arXiv 1803.05573), which for exact OT van
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -91,12 +91,6 @@ class FlowMatcher(OneStepMatcher):
     """
 
     NAME = "flow"
-    SETTINGS: ClassVar = dict(
-        epsilon=5.0,  # in units of latent distance
-        max_iterations=200,
-        threshold=1e-2,  # a plan has converged where its marginals are off by less, in L1
-        thinning=1,  # points of the data, and of the model's second batch, for each point that is moved
-    )
     IMAGES = True
     LABELS = ALL_LABELS
     SMOOTHS = True

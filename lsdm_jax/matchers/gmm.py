@@ -7,7 +7,6 @@ trained, as Ghosh et al. 2020 (arXiv 1903.12436, section 5) do over all classes.
 import dataclasses
 import logging
 import warnings
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -29,10 +28,6 @@ class MixtureMatcher(Matcher):
     """A mixture of normal laws for each class, fitted in one pass; nothing is trained."""
 
     NAME = "gmm"
-    SETTINGS: ClassVar = dict(
-        components=10,  # of the mixture of each class
-        covariance_floor=1e-3,  # added to the variance of each coordinate, which over all classes is 1
-    )
     nfe = 0
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
 """What a matcher is: how a sampler of latents is trained, or fitted, and drawn from."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -59,8 +59,7 @@ class Matcher:
     Attributes:
         config: the stage's section; the matcher's own settings are `config[NAME]`, see `own`.
         context: see `Context`.
-        NAME: what `matcher` in the config calls it, and its own settings.
-        SETTINGS: its own settings with their defaults.
+        NAME: what `matcher` in the config calls it, and its own settings, see `lsdm_jax.settings`.
         IMAGES: whether it takes an image for a condition, too.
         LABELS: what `matching.labels` may be.
         SMOOTHS: whether it heeds a term's smoothing.
@@ -74,7 +73,6 @@ class Matcher:
     context: Context
 
     NAME: ClassVar[str]
-    SETTINGS: ClassVar[Mapping[str, Any]] = {}
     IMAGES: ClassVar[bool] = False
     LABELS: ClassVar[Sequence[str]] = ("pairs", "pseudo")
     SMOOTHS: ClassVar[bool] = False

@@ -11,7 +11,7 @@ w (D − D_∅): D_∅ is D without the condition, and w = 0 is no guidance (Ho 
 
 import dataclasses
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -120,16 +120,6 @@ class ScoreMatcher(OneStepMatcher):
     """
 
     NAME = "score"
-    SETTINGS: ClassVar = dict(
-        sampling_steps=50,
-        guidance=0.0,  # w of D + w (D − D without condition); 0: none. Otherwise a step takes two evaluations
-        label_dropout=0.1,  # share of a batch whose condition F does not see
-        sigma_data=1.0,  # root mean square of a latent's coordinate, and the unit of the next four
-        sigma_mean=-0.5,  # of ln σ in training
-        sigma_std=1.2,
-        sigma_min=0.005,  # where sampling ends
-        sigma_max=80.0,  # where sampling begins
-    )
     IMAGES = True
 
     def check(self) -> None:

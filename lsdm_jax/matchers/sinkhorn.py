@@ -4,7 +4,7 @@ S_ε(μ, ν) = OT_ε(μ, ν) − ½ OT_ε(μ, μ) − ½ OT_ε(ν, ν) with cost
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,11 +60,6 @@ class SinkhornMatcher(OneStepMatcher):
     """G minimises S_ε between its samples and the latents: within each class (β = ∞), or between the joint laws."""
 
     NAME = "sinkhorn"
-    SETTINGS: ClassVar = dict(
-        epsilon=5.0,  # in units of latent distance; lower: truer samples and less spread
-        max_iterations=200,
-        threshold=1e-2,  # a plan has converged where its marginals are off by less, in L1
-    )
     IMAGES = True
     LABELS = ALL_LABELS
     SMOOTHS = True

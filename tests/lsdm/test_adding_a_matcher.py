@@ -1,10 +1,9 @@
-"""A matcher, or a kind of representation, of one's own: one file and one line, and nothing else has to change.
+"""A matcher, or a kind of representation, of one's own: one file and two lines, and nothing else has to change.
 
-This module stands for the file; `monkeypatch.setitem` stands for the line.
+This module stands for the file; `monkeypatch.setitem` stands for a line.
 """
 
 import dataclasses
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +14,13 @@ from experiment_jax import load_run, train
 from experiment_jax.config import checks
 from experiment_jax.config.types import flat
 from experiment_jax.training.logger import read_metrics
+from lsdm_jax import settings
 from lsdm_jax.kinds import KINDS, Code, Kind
 from lsdm_jax.matchers import MATCHERS
 from lsdm_jax.matchers.generator import OneStepMatcher
 from lsdm_jax.matchers.matcher import Matcher
+
+SETTINGS = {"regression": dict(weight=1.0), "mean": dict(deviation=0.0)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,6 @@ class RegressionMatcher(OneStepMatcher):
     """G is regressed onto the latents: min_G (weight/2) E‖G(X, η) − E(Y)‖²."""
 
     NAME = "regression"
-    SETTINGS: ClassVar = dict(weight=1.0)
 
     def check(self):
         checks.positive(self.own, self.where, weight=1.0)
@@ -42,7 +43,6 @@ class MeanMatcher(Matcher):
     """Samples are the mean of their class, with noise."""
 
     NAME = "mean"
-    SETTINGS: ClassVar = dict(deviation=0.0)
     nfe = 0
 
     def fit(self, latents, labels, upstream):
@@ -66,9 +66,10 @@ def own_matcher(monkeypatch, tiny, finished):
 
     def config(matcher, **overrides):
         before = flat(tiny())
+        own = SETTINGS[matcher.NAME]
         monkeypatch.setitem(MATCHERS, matcher.NAME, matcher)
-        settings = {f"matching.{matcher.NAME}.{key}": value for key, value in matcher.SETTINGS.items()}
-        assert flat(tiny()) == before | settings
+        monkeypatch.setitem(settings.MATCHERS, matcher.NAME, own)
+        assert flat(tiny()) == before | {f"matching.{matcher.NAME}.{key}": value for key, value in own.items()}
         taken = dict(representation__from_run=str(finished[1]), matching__matcher=matcher.NAME)
         return tiny(**taken, **overrides)
 
@@ -112,7 +113,8 @@ def test_mistakes_with_a_matcher_of_one_s_own_are_refused(own_matcher, tiny, one
 
 def test_a_kind_of_representation(monkeypatch, tiny, one, tmp_path, refused):
     before = flat(tiny())
-    monkeypatch.setitem(KINDS, "small", Kind(small, dict(weight=0.1)))
+    monkeypatch.setitem(KINDS, "small", Kind(small))
+    monkeypatch.setitem(settings.KINDS, "small", dict(weight=0.1))
     assert flat(tiny()) == before | {"representation.small.weight": 0.1}
     wanted = dict(stages=("representation",), representation__kind="small", representation__steps=2)
     train(tiny(**wanted, representation__small__weight="0.5"), tmp_path, one)
