@@ -22,6 +22,7 @@ from experiment_jax.config.types import flat, optional_settings
 from experiment_jax.errors import UserError
 
 OVERRIDE = "--config."  # of the command line
+ELEMENTS = {bool, int, float, str}  # what a tuple may hold whose default is empty
 
 
 def load(spec: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
@@ -113,10 +114,13 @@ def override(config: ConfigDict, overrides: Mapping[str, Any]) -> None:
     """Sets dotted keys in place; see `load` for what it raises."""
     with config.unlocked():
         for key in overrides:
+            if not isinstance(key, str):
+                raise UserError(f"{numbers.shown(key)}: is no setting; give its name as text, as in 'data.paired'")
             section, name = _find(config, key)
             durations.replace(section, name)
         for key, value in overrides.items():
             section, name = _find(config, key)
+            value = numbers.plain(value)
             try:
                 section[name] = _typed(value, section, name)
             except (TypeError, ValueError, SyntaxError):
@@ -153,7 +157,7 @@ def _typed(value: Any, section: ConfigDict, name: str) -> Any:
         if not isinstance(value, list | tuple):
             _reject(value)
         kinds = {type(element) for element in current}
-        if kinds and not {type(element) for element in value} <= kinds:
+        if not {type(element) for element in value} <= (kinds or ELEMENTS):
             _reject(value)
         return tuple(value)
     return value

@@ -1,4 +1,4 @@
-"""Counts and seeds as people give them: whole numbers within bounds, or refused."""
+"""Numbers as people give them: of NumPy's types too; counts and seeds whole and within bounds, or refused."""
 
 import operator
 from typing import Any
@@ -43,6 +43,22 @@ def count(value: Any, name: str) -> int:
 def seed(value: Any, name: str = "seed") -> int:
     """The root of random numbers; see `whole` for what it raises."""
     return whole(value, name, 0, LARGEST_SEED)
+
+
+def plain(value: Any) -> Any:
+    """A value with numbers, truth values and text of NumPy's and JAX's types as Python's own; arrays become tuples.
+
+    A float becomes the number that it prints as: np.float32(0.1) is 0.1, as it is where somebody types it, and not the
+    0.10000000149011612 that float32 has for it. Other values stay what they are.
+    """
+    if hasattr(value, "dtype") and hasattr(value, "shape") and not isinstance(value, np.generic):
+        value = np.asarray(value)
+        value = tuple(value) if value.ndim else value[()]
+    if isinstance(value, tuple | list):
+        return type(value)(map(plain, value)) if type(value) in (tuple, list) else value
+    if isinstance(value, np.floating):
+        return float(str(value))
+    return value.item() if isinstance(value, np.bool_ | np.integer | np.str_) else value
 
 
 def shown(value: Any) -> str:

@@ -7,12 +7,12 @@ stage that members share to the last setting is trained once: the others take it
 (`experiment_jax.runs.reuse`).
 """
 
-import collections
 import contextlib
 import dataclasses
 import json
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from experiment_jax.files import write_text
 from experiment_jax.runs import directory
 
 RECORD = "sweep.json"
+OWN = re.compile(r"(sweep|runs)(-\d+)?\.(json|csv|html|png)|.*\.failed\.txt", re.IGNORECASE)  # files of a sweep
+LONGEST = 200  # bytes of a member's name: file systems take 255, and files beside its directory are called longer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +86,10 @@ def define(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seed
         members: whether to take the members of the file's `sweep()`; else the config itself is the only one.
 
     Raises:
-        UserError: the config has no sweep, two members are called alike, a setting is unknown or given twice, or the
-            directory holds something else.
+        UserError: the config has no sweep, a member's name is that of another or fits no directory, a setting is
+            unknown or given twice, or the directory holds something else.
     """
+    overrides = {key: numbers.plain(value) for key, value in overrides.items()}
     if seeds is not None:
         seeds = numbers.count(seeds, "--seeds")
     own = [_named(each) for each in configs.sweep(spec)] if members else [(_title(spec), {})]
@@ -105,9 +108,7 @@ def define(spec: str, overrides: Mapping[str, Any], workdir: str | Path, *, seed
         ]
     else:
         rest, found = dict(overrides), [Member(name, name, settings) for name, settings in own]
-    for name, count in collections.Counter(member.name for member in found).items():
-        if count > 1:
-            raise UserError(f"--sweep: {count} members are called {name}; yield (name, overrides), each its own name")
+    _check_names([member.name for member in found])
     sweep = Sweep(place(workdir, "--workdir"), lasting(spec), rest, tuple(found))
     _check_directory(sweep)
     for member in sweep.members:  # whatever is mistyped in one is said before another is trained
@@ -131,13 +132,48 @@ def _title(spec: str) -> str:
 
 
 def _named(each: Any) -> tuple[str, dict[str, Any]]:
-    """A member as its name, fit for a directory, and its overrides."""
+    """A member as its name, fit for a directory, and its overrides, numbers in both as Python's own."""
     if isinstance(each, Mapping):
-        each = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in each.items()), each
-    if not (isinstance(each, tuple | list) and len(each) == 2 and isinstance(each[1], Mapping) and each[0]):
-        raise UserError(f"--sweep: {each!r} is no member; yield (name, overrides), or overrides alone")
-    name, overrides = each
-    return re.sub(r"[^\w.=,+-]+", "-", str(name)).strip("-."), dict(overrides)
+        values = {str(key).rpartition(".")[2]: numbers.plain(value) for key, value in each.items()}
+        each = ",".join(f"{key}={value}" for key, value in values.items()), each
+    if not (isinstance(each, tuple | list) and len(each) == 2 and isinstance(each[1], Mapping)):
+        raise UserError(f"--sweep: {numbers.shown(each)} is no member; yield (name, overrides), or overrides alone")
+    given, overrides = numbers.plain(each[0]), {key: numbers.plain(value) for key, value in each[1].items()}
+    name = given if isinstance(given, str) else str(given) if isinstance(given, int | float) else ""
+    name = re.sub(r"[^\w.=,+-]+", "-", unicodedata.normalize("NFC", name)).strip("-.")
+    if not name:
+        raise UserError(
+            f"--sweep: {numbers.shown(given)} names no member; yield (name, overrides), a name with a letter or a digit"
+        )
+    return name, overrides
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raises UserError where members would share a directory on some file system, or could not have theirs.
+
+    Args:
+        names: of all members.
+    """
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        if len(name.encode()) > LONGEST:
+            raise UserError(
+                f"--sweep: the name {name[:40]}… takes {len(name.encode())} bytes; yield (name, overrides), a name of "
+                f"at most {LONGEST}"
+            )
+        if OWN.fullmatch(name):
+            raise UserError(f"--sweep: {name} is what the sweep calls a file of its own; call the member otherwise")
+        alike.setdefault(unicodedata.normalize("NFC", name.casefold()), []).append(name)
+    for same in alike.values():
+        if len(same) > 1 and len(set(same)) == 1:
+            found = f"{len(same)} members are called {same[0]} as folders"
+            raise UserError(f"--sweep: {found}; yield (name, overrides), each its own name")
+        if len(same) > 1:
+            first, second = sorted(set(same))[:2]
+            raise UserError(
+                f"--sweep: {first} and {second} are one folder where capitals do not count; yield (name, overrides), "
+                f"names that differ in more"
+            )
 
 
 def _check_directory(sweep: Sweep) -> None:
@@ -145,6 +181,7 @@ def _check_directory(sweep: Sweep) -> None:
         if lasting(before := read(sweep.workdir).spec) != sweep.spec:
             raise UserError(f"--workdir {sweep.workdir}: holds a sweep of {before}; choose another --workdir")
         every = (*sweep.members, *read(sweep.workdir).members)
+        _check_names(list({each.name: None for each in every}))
         seeded, plain = ({each.group for each in every if (each.name != each.group) == has} for has in (True, False))
         if both := sorted(seeded & plain):
             how = "with" if sweep.members[0].name == sweep.members[0].group else "without"

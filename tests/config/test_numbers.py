@@ -71,3 +71,23 @@ def test_a_size_beyond_what_can_be_compiled_is_refused_before_it_is_tried(
 ):
     message = refused(train, tiny(**{f"matching__{key}": value}), tmp_path / "run", one)
     assert message == f"matching.{key}={value}: give {most} or less" and not (tmp_path / "run").exists()
+
+
+def test_values_of_numpy_and_jax_become_python_s_own():
+    given = [np.float32(0.1), jnp.float32(0.1), np.float16(0.1), np.float64(0.1), np.array(0.1, np.float32)]
+    assert [numbers.plain(value) for value in given] == [0.1] * 5
+    assert numbers.plain(np.array([[1, 2], [3, 4]])) == ((1, 2), (3, 4))
+    assert numbers.plain([np.str_("a"), np.True_, None]) == ["a", True, None]
+    config = load_config("lsdm_digits", {"representation.widths": np.array([8, 16]), "data.paired": np.int16(100)})
+    assert config.representation.widths == (8, 16) and type(config.data.paired) is int
+
+
+@pytest.mark.parametrize("value", ["nan", float("nan"), np.float32("nan")])
+def test_what_is_no_number_is_no_setting(value, refused):
+    message = refused(load_config, "lsdm_digits", {"representation.l1": value})
+    assert message == "--config.representation.l1=nan: is no number; give one"
+
+
+def test_what_json_cannot_hold_is_no_setting(refused):
+    for value in ("({1},)", (object(),), ((1, 2),)):
+        assert "expected tuple" in refused(load_config, "lsdm_digits", {"evaluation.figures": value})

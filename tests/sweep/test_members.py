@@ -5,11 +5,18 @@ import logging
 import re
 import shlex
 import shutil
+import tempfile
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from experiment_jax import Stopped, load_config, train
+from experiment_jax import Stopped, UserError, load_config, train
+from experiment_jax.config import load as configs
+from experiment_jax.config.types import to_json
 from experiment_jax.files import write_text
 from experiment_jax.runs import lock
 from experiment_jax.runs.finished import finished_record
@@ -55,6 +62,68 @@ def test_members_are_called_as_they_say_or_after_what_they_set(swept, tmp_path):
     assert not (tmp_path / "sweep").exists()
 
 
+NAMES = st.one_of(
+    st.text(max_size=8),
+    st.text("aAéÉß./\\\\- ~:", max_size=4),
+    st.text(min_size=90, max_size=260),
+    st.sampled_from(["/", "..", "~", "/etc/passwd", "a/../../b", "sweep.json", "runs.csv", "a.failed.txt", "CON"]),
+    st.integers(),
+    st.floats(),
+    st.none(),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(NAMES, min_size=1, max_size=4), st.sampled_from([None, 2]))
+def test_whatever_members_are_called_each_has_a_folder_of_its_own_or_the_sweep_is_refused(names, seeds):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(configs, "sweep", lambda spec: [(name, {}) for name in names]),
+    ):
+        workdir = Path(folder) / "sweep"
+        try:
+            found = define("lsdm_digits", workdir, seeds=seeds)
+        except UserError as error:
+            assert "\n" not in str(error) and not workdir.exists()
+            return
+        members.write(found)
+        own = {path.name for path in workdir.iterdir()}
+        for member in found.members:
+            assert found.directory(member).parent == found.failure(member).parent == workdir
+            found.directory(member).mkdir()  # two of one name would meet here
+            write_text(found.failure(member), "a reason")
+        assert members.read(workdir) == found
+        assert len({path.name.casefold() for path in workdir.iterdir()}) == len(own) + 2 * len(found.members)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.sampled_from([np.float16, np.float32, np.float64]),
+    st.floats(1e-3, 1e4),
+    st.integers(1, 1000).map(np.int32),
+    st.booleans().map(np.bool_),
+)
+def test_numbers_of_numpy_are_what_they_print_as(kind, rate, steps, flips):
+    rate = kind(rate)
+    own = {"matching.optimiser.learning_rate": rate, "matching.steps": steps, "data.flips": flips}
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(configs, "sweep", lambda spec: [own]):
+        found = define("lsdm_digits", Path(folder) / "sweep")
+        members.write(found)
+        assert members.read(found.workdir) == found
+    [member] = found.members
+    typed = load_config("lsdm_digits", {key: str(value) for key, value in own.items()})
+    assert to_json(found.config(member)) == to_json(typed)
+    assert [type(value) for value in member.overrides.values()] == [float, int, bool]
+    assert member.name == f"learning_rate={float(str(rate))},steps={steps},flips={flips}"
+
+
+def test_names_that_are_numbers_are_taken_and_those_of_an_earlier_sweep_count(swept, tmp_path, refused):
+    found = define(swept("import numpy as np\nyield 0, {}\nyield np.float32(0.1), {}"), tmp_path / "sweep")
+    assert [member.name for member in found.members] == ["0", "0.1"]
+    members.write(define(swept('yield "a", {}'), tmp_path / "sweep"))
+    assert "A and a are one folder" in refused(define, swept('yield "A", {}'), tmp_path / "sweep")
+
+
 def test_a_mapping_names_its_members(swept, tmp_path):
     found = define(swept('return {"a": {"matching.sinkhorn.epsilon": 1.0}, "b": {}}'), tmp_path / "sweep")
     assert [member.name for member in found.members] == ["a", "b"]
@@ -82,7 +151,16 @@ def test_seeds_multiply_members_and_start_at_the_config_s(swept, tmp_path):
         ),
         ('yield "a", {}\nyield "a", {"seed": 1}', "2 members are called a"),
         ("yield 3", "3 is no member; yield"),
-        ('yield "", {}', "is no member"),
+        ('yield "", {}', "'' names no member; yield"),
+        ("yield {}", "'' names no member; yield"),
+        ('yield "../..", {}', r"'../..' names no member; yield"),
+        ("yield None, {}", "None names no member"),
+        ('yield "a/b", {}\nyield "a b", {}', "2 members are called a-b as folders"),
+        ('yield "Low", {}\nyield "low", {}', "Low and low are one folder where capitals do not count"),
+        ('yield "é" * 101, {}', "takes 202 bytes; yield .* of at most 200"),
+        ('yield "Sweep.json", {}', "Sweep.json is what the sweep calls a file of its own"),
+        ('yield "a", {}\nyield "a.failed.txt", {}', "a.failed.txt is what the sweep calls"),
+        ('yield "a", {3: 1}', "member a: 3: is no setting"),
         ("", r"defines no sweep\(\); leave --sweep out"),
     ],
 )
