@@ -27,6 +27,7 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
                 resident="auto",  # images in memory: "true", "false" (read when needed), or "auto" (up to 2 GB)
             ),
             stages=stages,
+            tracker="none",  # what rows and pictures go to besides DIR: "wandb" or "trackio", packages of their own
             parallel="jit",  # how several devices are used: "jit", or "pmap" (one process); results are the same
             judge="",  # config of the judge, the neutral classifier that measures samples
             witnesses=(),  # configs of further classifiers, used for accuracies only

@@ -23,15 +23,15 @@ BOOKKEEPING = (
     "profile",
     "on_nonfinite",
 )
-EVALUATION = ("judge", "witnesses", "evaluation")  # what a training does not depend on
+EVALUATION = ("judge", "witnesses", "evaluation", "tracker")  # what a training does not depend on
 MACHINE = ("parallel", "data.resident")  # how it is computed, not what
 
 
 def check(workdir: Path, config: ConfigDict) -> list[str]:
     """What differs between the run in `workdir` and `config`, as lines for the log; [] for a new directory.
 
-    The length of the last stage, the logging and keeping policies, the judge, the witnesses, the evaluation and how it
-    is computed may change.
+    The length of the last stage, the logging and keeping policies, the tracker, the judge, the witnesses, the
+    evaluation and how it is computed may change.
 
     Raises:
         UserError: anything else differs, or the directory holds something that is not a run.

@@ -70,6 +70,10 @@ class Sweep:
         """The member's config."""
         return configs.load(self.spec, {**self.overrides, **member.overrides})
 
+    def group(self, member: Member) -> str:
+        """What a tracker shows the member's run under: the sweep, and of runs with several seeds what they share."""
+        return self.workdir.name if member.group == member.name else f"{self.workdir.name}/{member.group}"
+
     def failure(self, member: Member) -> Path:
         """The file that says why a member ended early; there is none where it did not."""
         return self.workdir / f"{member.name}.failed.txt"

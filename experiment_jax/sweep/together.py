@@ -178,7 +178,15 @@ def _train_stage(
         checkpoints = JointCheckpoints(kept, failed)
         done = checkpoints.latest()
         loggers = [
-            Logger(task.name, run.workdir, task.schedule.total, done, run.validation(own, up), bar=run is first)
+            Logger(
+                task.name,
+                run.workdir,
+                task.schedule.total,
+                done,
+                run.validation(own, up),
+                bar=run is first,
+                tracker=run.tracker,
+            )
             for run, own, up in zip(runs.values(), tasks, before, strict=True)
         ]
         logger = stack.enter_context(closing(JointLogger(loggers, failed)))

@@ -57,7 +57,7 @@ def train_members(sweep: Sweep, index: int | None = None, devices: Sequence[jax.
             log.info("member %d (0 to %d): %s", number, last, member.name)
             try:
                 config = sweep.config(member)
-                train(config, sweep.directory(member), devices, images(config), siblings)
+                train(config, sweep.directory(member), devices, images(config), siblings, sweep.group(member))
                 _note(sweep, member, None)
             except (Stopped, Unwritable):
                 raise
@@ -102,7 +102,8 @@ def train_together(sweep: Sweep, devices: Sequence[jax.Device] | None = None) ->
     for member in sweep.members:
         with of(member):
             place = sweep.directory(member)
-            runs[member.name] = prepare(found[member.name], place, devices, images(found[member.name]), siblings)
+            config, group = found[member.name], sweep.group(member)
+            runs[member.name] = prepare(config, place, devices, images(config), siblings, group)
     together.check(runs, varied)
     write(sweep)
     errors = together.train(runs, varied)

@@ -18,6 +18,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.files import Lines, write_text
 from experiment_jax.training import nonfinite
 from experiment_jax.training.board import Board
+from experiment_jax.training.tracker import Tracker
 
 log = logging.getLogger(__name__)
 PyTree = Any
@@ -36,7 +37,15 @@ class Logger:
     """
 
     def __init__(
-        self, name: str, workdir: Path, total: int, done: int | None, validate: Validate, *, bar: bool = True
+        self,
+        name: str,
+        workdir: Path,
+        total: int,
+        done: int | None,
+        validate: Validate,
+        *,
+        bar: bool = True,
+        tracker: Tracker | None = None,
     ) -> None:
         """Cuts the stage's rows past `done`; raises Unwritable where the system refuses to write.
 
@@ -47,10 +56,12 @@ class Logger:
             done: the step that is restored; None: a fresh start.
             validate: state -> validation metrics and pictures.
             bar: whether to show the progress.
+            tracker: gets rows and pictures too.
         """
         self.name, self.validation, self._warned = name, {}, not processes.is_first()
         self._skipped = None  # how many batches were, in all; None: the stage skips none
         self._workdir, self._validate, self._writes = Path(workdir), validate, processes.is_first()
+        self._tracker = tracker or Tracker()
         hidden = not (bar and self._writes)
         self._bar = tqdm(
             total=total, initial=done or 0, desc=name, unit="step", mininterval=1.0, dynamic_ncols=True, disable=hidden
@@ -79,6 +90,7 @@ class Logger:
         row = self._without_skipped(step, row)
         self._check_finite(step, row)
         self._check_converged(step, row)
+        drawn: Mapping[str, np.ndarray] = {}
         if state is not None:
             self.check(step, state)
             measured, drawn = self._validate(state)
@@ -90,6 +102,7 @@ class Logger:
                 self._board.add_image(title, picture, step)
         if self._writes:
             self._write(step, row)
+            self._tracker.log(self.name, step, {**row, **drawn})
 
     def check(self, step: int, state: PyTree) -> None:
         """Raises UserError where the state after `step` steps is not finite; before it is measured, or saved."""

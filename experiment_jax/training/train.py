@@ -2,9 +2,9 @@
 
 In order: `prepare` checks everything that can be refused, before anything is written. It checks that the config fits
 the run directory, that the data can be read, every stage built, every batch divided among the devices, that stages of
-other runs fit, and that files which stages need exist. Then the directory is locked and config.json is written. Then
-the stages are trained one after another: a finished stage is loaded, one that was begun goes on from its latest
-checkpoint, a new one starts. After its last step a stage makes one pass over its view and is frozen.
+other runs fit, and that files which stages need exist. Then the directory is locked, config.json is written and a
+tracker begun. Then the stages are trained one after another: a finished stage is loaded, one that was begun goes on
+from its latest checkpoint, a new one starts. After its last step a stage makes one pass over its view and is frozen.
 """
 
 import contextlib
@@ -36,6 +36,7 @@ from experiment_jax.training import loop
 from experiment_jax.training.logger import Logger
 from experiment_jax.training.profile import profiler
 from experiment_jax.training.step import Steps
+from experiment_jax.training.tracker import Tracker
 from experiment_jax.training.validation import check_best, check_validation_part, validation
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def train(
     devices: Sequence[jax.Device] | None = None,
     dataset: Dataset | None = None,
     siblings: Sequence[Path] = (),
+    group: str = "",
 ) -> dict[str, Any]:
     """Trains the stages of `config` in `workdir`; goes on where an earlier call of the same run ended.
 
@@ -56,6 +58,7 @@ def train(
         devices: to train on; all by default.
         dataset: images in memory, in place of the data set that the config names.
         siblings: other run directories, whose finished stages are taken where they are what this run would train.
+        group: what a tracker shows the run together with.
 
     Returns:
         What each stage froze, by its name.
@@ -67,7 +70,7 @@ def train(
         Unwritable: the disk is full or may only be read; what was there stays.
         Stopped: a signal asked to stop, see `training.loop`; the state is saved.
     """
-    run = processes.agree(lambda: prepare(config, workdir, devices, dataset, siblings))
+    run = processes.agree(lambda: prepare(config, workdir, devices, dataset, siblings, group))
     with run.begun():
         upstream: dict[str, Any] = {}
         for task in run.tasks:
@@ -90,7 +93,8 @@ def train_stage(run: "Preparation", task: Task, upstream: Upstream) -> tuple[PyT
         if not total:
             return steps.local(steps.start()), 0
         with closing(Checkpoints(run.workdir, origin, section.keep, section.best, steps.like)) as kept:
-            logger = Logger(task.name, run.workdir, total, kept.latest(), run.validation(task, upstream))
+            done, validate = kept.latest(), run.validation(task, upstream)
+            logger = Logger(task.name, run.workdir, total, done, validate, tracker=run.tracker)
             with closing(logger), profiler(task.name, run.workdir, section) as profile:
                 return loop.run(steps, task.schedule, logger, kept, profile)
 
@@ -108,6 +112,8 @@ class Preparation:
         taken: finished stages that the config takes from other runs, by name.
         changes: what the config changes of the run that is there, as lines for the log.
         siblings: see `train`.
+        group: see `train`.
+        tracker: open while the run is.
     """
 
     config: ConfigDict
@@ -118,6 +124,8 @@ class Preparation:
     taken: Mapping[str, reuse.Finished]
     changes: Sequence[str]
     siblings: Sequence[Path]
+    group: str
+    tracker: Tracker
 
     @contextlib.contextmanager
     def begun(self) -> Iterator[None]:
@@ -138,6 +146,7 @@ class Preparation:
         held.enter_context(lock.hold(self.workdir))
         directory.check(self.workdir, self.config)  # again: another process may have begun a run there since
         directory.write_config(self.workdir, self.config)
+        held.enter_context(self.tracker.begun(self.workdir, self.config, self.group))
 
     def _check_seen(self) -> None:
         if not (self.workdir / "config.json").is_file():
@@ -202,6 +211,7 @@ def prepare(
     devices: Sequence[jax.Device] | None = None,
     dataset: Dataset | None = None,
     siblings: Sequence[Path] = (),
+    group: str = "",
 ) -> Preparation:
     """Looks at everything that can be refused before anything is written; see `train`."""
     if not isinstance(config, ConfigDict):
@@ -210,6 +220,7 @@ def prepare(
         raise UserError("devices: there are none to train on; leave them out, or give some of jax.devices()")
     workdir = place(workdir, "--workdir")
     changes = directory.check(workdir, config)
+    tracker = Tracker(config.get("tracker", "none"))  # the config of an older run does not say
     dataset = dataset or load(config.data, config.seed)
     shared = pmap.choose(config.parallel, devices)
     shared.check_even()
@@ -225,7 +236,7 @@ def prepare(
             _check_data(task, dataset)
             if finished_record(workdir, task.name) is None:
                 task.stage.check()
-    return Preparation(config, workdir, dataset, shared, tasks, taken, changes, tuple(siblings))
+    return Preparation(config, workdir, dataset, shared, tasks, taken, changes, tuple(siblings), group, tracker)
 
 
 def _less_memory(task: Task, devices: Devices) -> str:
