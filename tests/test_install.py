@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).resolve().parent.parent
 SOURCES = ("experiment_jax", "lsdm_jax", "regene_jax", "configs", "judges")
@@ -64,3 +66,16 @@ def test_recipes_and_judges_are_found_from_any_directory(wheel, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (elsewhere / "run" / "config.json").is_file()
+
+
+def test_the_lock_pins_what_the_requirements_ask_for_within_their_bounds():
+    def requirements(name):
+        lines = (line.partition("#")[0].strip() for line in (PROJECT / name).read_text().splitlines())
+        return {canonicalize_name(each.name): each.specifier for each in map(Requirement, filter(None, lines))}
+
+    asked, pinned = requirements("requirements.txt"), requirements("requirements.lock")
+    assert asked.keys() < pinned.keys() and {"jaxlib", "tensorstore"} < pinned.keys()
+    assert not {"pytest", "ruff", "lsdm-jax"} & pinned.keys()
+    for name, specifier in pinned.items():
+        [pin] = specifier
+        assert pin.operator == "==" and (name not in asked or asked[name].contains(pin.version)), name
