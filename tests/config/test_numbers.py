@@ -82,12 +82,6 @@ def test_values_of_numpy_and_jax_become_python_s_own():
     assert config.representation.widths == (8, 16) and type(config.data.paired) is int
 
 
-@pytest.mark.parametrize("value", ["nan", float("nan"), np.float32("nan")])
-def test_what_is_no_number_is_no_setting(value, refused):
-    message = refused(load_config, "lsdm_digits", {"representation.l1": value})
-    assert message == "--config.representation.l1=nan: is no number; give one"
-
-
 def test_what_json_cannot_hold_is_no_setting(refused):
     for value in ("({1},)", (object(),), ((1, 2),)):
         assert "expected tuple" in refused(load_config, "lsdm_digits", {"evaluation.figures": value})

@@ -72,7 +72,7 @@ def package(tmp_path, monkeypatch):
         notes = tmp_path / f"{name}.notes"
         content = PACKAGE.format(notes=str(notes), logged_in=logged_in, init=init or "pass", log=log or "pass")
         (tmp_path / "packages" / f"{name}.py").write_text(content)
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        sys.modules.pop(name, None)
         return lambda: [json.loads(line) for line in notes.read_text().splitlines()] if notes.is_file() else []
 
     for name in ("WANDB_MODE", "TRACKIO_SPACE_ID"):
