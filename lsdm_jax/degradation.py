@@ -90,7 +90,7 @@ class Degradation(Stage):
         return low + self.config.noise * jax.vmap(lambda key: jax.random.normal(key, low.shape[1:]))(keys)
 
     def embed(self, params: Upstream, low: jax.Array) -> jax.Array:
-        return params[self.context.name].standardise(low).reshape(len(low), -1)
+        return params[self.context.name].standardise(low).reshape(low.shape[0], -1)
 
 
 def matrix(side: int, factor: int, kernel: str) -> np.ndarray:

@@ -152,7 +152,7 @@ class Identity(Stage):
         return dict(**own, latent_size=math.prod(self.context.image_shape))
 
     def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
-        return params[self.context.name].standardise(images.reshape(len(images), -1))
+        return params[self.context.name].standardise(images.reshape(images.shape[0], -1))
 
     def decode(self, params: Upstream, latents: jax.Array) -> jax.Array:
         return params[self.context.name].unstandardise(latents).reshape(-1, *self.context.image_shape)

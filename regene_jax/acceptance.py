@@ -102,12 +102,12 @@ def _first_accepted(
 
     Everything has a fixed shape and there is no loop: convolutions inside loops are ten times slower on CPU.
     """
-    batch = len(keys)
+    batch = keys.shape[0]
 
     def confidence(latents: jax.Array) -> jax.Array:
         """Of latents `[candidates, batch, latent]` in the batch's labels: `[candidates, batch]`."""
         flat = latents.reshape(-1, latents.shape[-1])
-        return _confidence(model, params, flat, jnp.tile(labels, len(latents))).reshape(-1, batch)
+        return _confidence(model, params, flat, jnp.tile(labels, latents.shape[0])).reshape(-1, batch)
 
     fold = jax.vmap(jax.vmap(jax.random.fold_in, (0, None)), (None, 0))
     each_key = fold(keys, jnp.arange(tries)).reshape(-1)

@@ -59,7 +59,7 @@ class Encoder(nn.Module):
                 x = nn.leaky_relu(x)
             maps.append(x)
             x = max_pool(x)
-        z = nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(len(x), -1)).astype(images.dtype)
+        z = nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(x.shape[0], -1)).astype(images.dtype)
         return ACTIVATIONS[self.activation](z), maps
 
 

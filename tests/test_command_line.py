@@ -475,7 +475,7 @@ FLAGS = {  # every flag of eval.py, with a value that it takes
     "input": ["low.png"], "output": ["high.png"], "images": ["x.npz"], "config": [DIGITS],
     "repeats": ["3"], "judge": ["judges/digits"], "extractor": ["vgg16"], "inception_weights": ["x.pth"],
     "reference": ["x.npz"], "lpips": [], "save_judge": ["x"], "save_reference": ["x.npz"],
-    "compare": ["{run}"], "out": ["x"],
+    "compare": ["{run}"], "out": ["x"], "export": ["x.bin"],
 }  # fmt: skip
 NETWORKS = ["extractor", "inception_weights", "judge"]
 MEASURED = ["num_samples", "protocol", "cas", "repeats", "lpips", "reference", *NETWORKS]
@@ -486,6 +486,7 @@ TAKEN = {  # by what a person asks for: the flags that ask for it, and those tha
     "judge": (["save_judge", "workdir", "config"], []),
     "reference": (["save_reference", "config"], ["protocol", *NETWORKS]),
     "enlarge": (["workdir", "input", "output"], ["step"]),
+    "export": (["export", "workdir"], ["step"]),
     "compare": (["compare"], ["out", "config", *MEASURED]),
 }
 ASKING = {
@@ -499,6 +500,7 @@ ASKING = {
     "save_reference",
     "compare",
     "out",
+    "export",
 }  # beside a run these ask for something else
 
 

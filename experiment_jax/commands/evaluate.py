@@ -4,7 +4,17 @@ import argparse
 import json
 import sys
 
-from experiment_jax.commands.modes import COMPARE, ENLARGE, IMAGES, KEEP_JUDGE, KEEP_REFERENCE, RUN, SWEEP, mode_of
+from experiment_jax.commands.modes import (
+    COMPARE,
+    ENLARGE,
+    EXPORT,
+    IMAGES,
+    KEEP_JUDGE,
+    KEEP_REFERENCE,
+    RUN,
+    SWEEP,
+    mode_of,
+)
 from experiment_jax.commands.process import prepared
 from experiment_jax.comparison.compare import compare
 from experiment_jax.config.load import load as load_config
@@ -15,6 +25,7 @@ from experiment_jax.evaluation.evaluate import evaluate, evaluate_images, keep_r
 from experiment_jax.evaluation.files import read_images, save_samples
 from experiment_jax.evaluation.shown import summary
 from experiment_jax.extractors.judges import keep as keep_judge
+from experiment_jax.runs.export import export
 from experiment_jax.runs.run import load_run
 from experiment_jax.sweep.evaluate import evaluate as evaluate_sweep
 
@@ -60,6 +71,11 @@ def _enlarge(flags: argparse.Namespace) -> None:
     print(f"written: {flags.output}", file=sys.stderr)
 
 
+def _export(flags: argparse.Namespace) -> None:
+    path = export(load_run(flags.workdir, flags.step), flags.export)
+    print(f"written: {path}, {path.stat().st_size / 1e6:.2f} MB", file=sys.stderr)
+
+
 def _judge_images(flags: argparse.Namespace) -> dict:
     config = load_config(flags.config)
     found = read_images(flags.images, config.data)
@@ -103,6 +119,7 @@ ACTS = {
     RUN.title: _evaluate,
     SWEEP.title: _evaluate_sweep,
     ENLARGE.title: _enlarge,
+    EXPORT.title: _export,
     KEEP_JUDGE.title: _keep_judge,
     KEEP_REFERENCE.title: _keep_reference,
     COMPARE.title: _compare,

@@ -44,6 +44,11 @@ def _add_things(parser: command_line.Parser) -> None:
     parser.add_argument(
         "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
     )
+    parser.add_argument(
+        "--export",
+        metavar="FILE",
+        help="write the run's sampler, for programs that have jax alone; .safetensors: its parameters by name",
+    )
     parser.add_argument("--save_judge", metavar="DIR", help="write the judge that the run trained, for --judge DIR")
     parser.add_argument("--save_reference", metavar="FILE", help="write statistics of real images, for --reference")
 

@@ -27,15 +27,26 @@ MEASURED = ("num_samples", "protocol", "cas", "repeats", "lpips", "reference", *
 RUN = Mode("one run", (), ("workdir",), ("step", *MEASURED, "figures", "bound", "save_samples"))
 SWEEP = Mode("a sweep", ("sweep", "by"), ("sweep", "workdir"), ("by", *MEASURED))
 ENLARGE = Mode("an image to enlarge", ("input", "output"), ("input", "output", "workdir"), ("step",))
+EXPORT = Mode("a run to export", ("export",), ("export", "workdir"), ("step",))
 KEEP_JUDGE = Mode("a judge to keep", ("save_judge",), ("save_judge", "workdir", "config"), ())
 KEEP_REFERENCE = Mode("a reference to keep", ("save_reference",), ("save_reference", "config"), ("protocol", *NETWORKS))
 IMAGES = Mode("anybody's images", ("images", "config"), ("images", "config"), ("protocol", "reference", *NETWORKS))
 COMPARE = Mode("a comparison", ("compare", "out"), ("compare",), ("out", "config", *MEASURED))
-MODES = (RUN, SWEEP, ENLARGE, KEEP_JUDGE, KEEP_REFERENCE, COMPARE, IMAGES)  # IMAGES last: --config alone asks for it
+MODES = (
+    RUN,
+    SWEEP,
+    ENLARGE,
+    EXPORT,
+    KEEP_JUDGE,
+    KEEP_REFERENCE,
+    COMPARE,
+    IMAGES,
+)  # IMAGES last: --config alone asks for it
 VALUES = {
     "workdir": " DIR",
     "input": " PATH",
     "output": " PATH",
+    "export": " FILE",
     "images": " NPZ|DIR",
     "config": " configs/NAME.py",
     "compare": " DIR [DIR ...]",

@@ -38,13 +38,16 @@ class Samples(NamedTuple):
     @classmethod
     def untested(cls, images: jax.Array, latents: jax.Array) -> "Samples":
         """The samples of a sampler that has no tests."""
-        count = len(latents)
+        count = latents.shape[0]
         return cls(images, latents, jnp.ones(count, bool), jnp.ones(count, jnp.int32))
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
     """What evaluation sees of a method: parameters and pure functions of them, None where no stage provides one.
+
+    Where `runs.export` exports `encode`, `decode` and `sample`, the batch is a symbol: `len` of an array is then no
+    number, `shape[0]` is.
 
     Attributes:
         params: what each stage froze, by its name; the first argument of every function.

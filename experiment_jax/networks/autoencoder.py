@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         for width in self.widths:
             x = pix.space_to_depth(x, 2)
             x = nn.silu(group_norm(width)(nn.Conv(width, (3, 3), dtype=self.dtype)(x)))
-        return nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(len(x), -1)).astype(images.dtype)
+        return nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(x.shape[0], -1)).astype(images.dtype)
 
 
 class Decoder(nn.Module):

@@ -128,7 +128,9 @@ class Run:
         images = jax.ShapeDtypeStruct((1, *self.dataset.image_shape), jnp.float32)
         return jax.eval_shape(self.model.degrade, self.model.params, images).shape[1:]
 
-    def _draw(self, params: Any, rows: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
+    def draw(self, params: Any, rows: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
+        """What `sample` compiles: a pure function of parameters, sample numbers uint32 `[batch]`, labels or float32
+        low-resolution images `[batch, …]`, and the seed uint32 `[batch]`, of which the first counts."""
         keys = _keys(jax.random.fold_in(stream(self.config.seed, "samples"), seeds[0]), rows)
         samples = self.model.sample(params, keys, condition)
         return samples._replace(images=passes.to_uint8(samples.images))
@@ -143,11 +145,11 @@ class Run:
 
     @functools.cached_property
     def _sampler(self) -> Callable[..., Samples]:
-        return self.over(self._draw)
+        return self.over(self.draw)
 
     @functools.cached_property
     def _latent_sampler(self) -> Callable[..., np.ndarray]:
-        return self.over(lambda *arguments: self._draw(*arguments).latents)
+        return self.over(lambda *arguments: self.draw(*arguments).latents)
 
     def over(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """function(params, *batch), compiled, as a function of whole arrays `[N, …]`: see `passes.over`.
