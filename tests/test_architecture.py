@@ -8,7 +8,18 @@ PROJECT = Path(__file__).resolve().parent.parent
 METHODS = ("lsdm_jax", "regene_jax")
 FOUNDATIONS = ("config", "data", "devices", "metrics", "drawing", "files", "errors")
 # Each may import those before it.
-ORDER = ("method", "networks", "runs", "training", "extractors", "evaluation", "comparison", "sweep", "commands")
+ORDER = (
+    "method",
+    "networks",
+    "runs",
+    "training",
+    "extractors",
+    "evaluation",
+    "comparison",
+    "sweep",
+    "report",
+    "commands",
+)
 HEIGHT = dict.fromkeys(FOUNDATIONS, 0) | {room: number for number, room in enumerate(ORDER, 1)}
 
 

@@ -475,12 +475,12 @@ FLAGS = {  # every flag of eval.py, with a value that it takes
     "input": ["low.png"], "output": ["high.png"], "images": ["x.npz"], "config": [DIGITS],
     "repeats": ["3"], "judge": ["judges/digits"], "extractor": ["vgg16"], "inception_weights": ["x.pth"],
     "reference": ["x.npz"], "lpips": [], "save_judge": ["x"], "save_reference": ["x.npz"],
-    "compare": ["{run}"], "out": ["x"], "export": ["x.bin"],
+    "compare": ["{run}"], "out": ["x"], "export": ["x.bin"], "report": [],
 }  # fmt: skip
 NETWORKS = ["extractor", "inception_weights", "judge"]
 MEASURED = ["num_samples", "protocol", "cas", "repeats", "lpips", "reference", *NETWORKS]
 TAKEN = {  # by what a person asks for: the flags that ask for it, and those that may stand beside them
-    "run": (["workdir"], ["step", *MEASURED, "figures", "bound", "save_samples"]),
+    "run": (["workdir"], ["step", *MEASURED, "figures", "bound", "save_samples", "report"]),
     "sweep": (["workdir", "sweep"], ["by", *MEASURED]),
     "images": (["images", "config"], ["protocol", "reference", *NETWORKS]),
     "judge": (["save_judge", "workdir", "config"], []),
@@ -508,7 +508,7 @@ ASKING = {
 def test_eval_refuses_every_flag_that_does_not_apply(mode, script, finished, tmp_path, tree):
     asking, beside = TAKEN[mode]
     before = tree(finished[1])
-    own = {*asking, *beside, *(["sweep"] if mode == "run" else [])}  # --sweep beside --workdir is the other mode
+    own = {*asking, *beside, *(["sweep", "export"] if mode == "run" else [])}  # beside --workdir these are other modes
     foreign = [flag for flag in FLAGS if flag not in own]
     for flag in foreign:
         arguments = [each.format(run=finished[1]) for name in (*asking, flag) for each in (f"--{name}", *FLAGS[name])]

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import shlex
 import sys
 
 from experiment_jax.commands.modes import (
@@ -25,6 +27,7 @@ from experiment_jax.evaluation.evaluate import evaluate, evaluate_images, keep_r
 from experiment_jax.evaluation.files import read_images, save_samples
 from experiment_jax.evaluation.shown import summary
 from experiment_jax.extractors.judges import keep as keep_judge
+from experiment_jax.report.page import write as write_report
 from experiment_jax.runs.export import export
 from experiment_jax.runs.run import load_run
 from experiment_jax.sweep.evaluate import evaluate as evaluate_sweep
@@ -50,14 +53,23 @@ def _evaluate(flags: argparse.Namespace) -> dict:
         method = run.config[run.config.stages[-1]].build.partition(".")[0]
         figures = (*figures, f"{method}.bound:figure")
     metrics = evaluate(run, figures=figures, **_options(flags))
-    if flags.save_samples:
-        try:
+    try:
+        if flags.save_samples:
             save_samples(run, flags.save_samples, flags.protocol)
-        except Unwritable:
-            print(json.dumps(metrics))
-            raise
+        if flags.report:
+            print(f"the page: {write_report(run, metrics, _typed())}", file=sys.stderr)
+    except Unwritable:
+        print(json.dumps(metrics))
+        raise
     print(summary(run, metrics), file=sys.stderr)
     return metrics
+
+
+def _typed() -> str:
+    """The command as it was typed."""
+    program, *arguments = sys.argv
+    name = os.path.basename(program)
+    return shlex.join([*(["python"] if name.endswith(".py") else []), name, *arguments])
 
 
 def _evaluate_sweep(flags: argparse.Namespace) -> dict:

@@ -42,6 +42,11 @@ def _add_things(parser: command_line.Parser) -> None:
     parser.add_argument("--input", metavar="PATH", help="in place of measuring: a PNG or JPEG to enlarge")
     parser.add_argument("--output", metavar="PATH", help="with --input: the PNG or JPEG to write")
     parser.add_argument(
+        "--report",
+        action="store_true",
+        help="also write report.html: curves, pictures, latents and metrics on one page",
+    )
+    parser.add_argument(
         "--save_samples", type=command_line.count, metavar="N", help="also write N samples (uint8) and labels as .npz"
     )
     parser.add_argument(

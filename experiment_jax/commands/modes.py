@@ -24,7 +24,7 @@ class Mode(NamedTuple):
 
 NETWORKS = ("extractor", "inception_weights", "judge")
 MEASURED = ("num_samples", "protocol", "cas", "repeats", "lpips", "reference", *NETWORKS)
-RUN = Mode("one run", (), ("workdir",), ("step", *MEASURED, "figures", "bound", "save_samples"))
+RUN = Mode("one run", (), ("workdir",), ("step", *MEASURED, "figures", "bound", "save_samples", "report"))
 SWEEP = Mode("a sweep", ("sweep", "by"), ("sweep", "workdir"), ("by", *MEASURED))
 ENLARGE = Mode("an image to enlarge", ("input", "output"), ("input", "output", "workdir"), ("step",))
 EXPORT = Mode("a run to export", ("export",), ("export", "workdir"), ("step",))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiment_jax.comparison.contenders import Contender
+from experiment_jax.comparison.explained import meanings, plain
 from experiment_jax.comparison.table import TIMES, Row, cell, metrics_of, titled, to_csv, to_markdown
 from experiment_jax.config.types import flat
 from experiment_jax.data.load import title as title_of_data
@@ -75,7 +76,7 @@ def markdown(comparison: Comparison) -> str:
     main = [key for key in main if key not in OWN]
     settings = [] if "method" in same else ["method"]
     table = to_markdown(rows, settings, main, comparison.best)
-    facts = [f"`{key}` {_value(value)}" for key, value in same.items() if key != "step"]
+    facts = [f"`{key}` {plain(value)}" for key, value in same.items() if key != "step"]
     best = "Bold: the best of a column and what ties with it."
     return f"{table}\n{', '.join(facts)}.\n{' '.join([best, *notes(comparison)])}\n"
 
@@ -124,8 +125,8 @@ def page(comparison: Comparison) -> str:
         _table(comparison),
         pages.bullets(notes(comparison)),
         pages.section("Samples side by side", _pictures(comparison)),
-        pages.section("The same for all", pages.definitions({key: _value(value) for key, value in same.items()})),
-        pages.section("What the metrics mean", _meanings(comparison)),
+        pages.section("The same for all", pages.definitions({key: plain(value) for key, value in same.items()})),
+        pages.section("What the metrics mean", meanings(columns(comparison))),
         pages.section("What differs in the configs", _configs(comparison.contenders)),
     )
 
@@ -174,7 +175,7 @@ def _configs(contenders: Sequence[Contender]) -> Markup:
     if not differing:
         return pages.paragraph("Nothing.")
     lines = [
-        [key, *(Cell("", "—") if value is None else Cell("", pages.shortened(_value(value[0]))) for value in values)]
+        [key, *(Cell("", "—") if value is None else Cell("", pages.shortened(plain(value[0]))) for value in values)]
         for key, values in differing.items()
     ]
     caption = (
@@ -197,21 +198,6 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[An
         if any(value != having[0] for value in having):
             found[key] = values
     return found
-
-
-def _meanings(comparison: Comparison) -> Markup:
-    """A sentence on each of the main metrics that there are, and where the rest is."""
-    kinds = {directed(key) for key in columns(comparison)}
-    entries = {titled(key): said for key, said in MEANINGS.items() if key in kinds}
-    others = [key for key in columns(comparison) if key.startswith(f"{directed(key)}_")]
-    whose = f"The end of a name such as {others[0]} says whose features or verdicts it is in." if others else ""
-    return pages.join([pages.definitions(entries), pages.paragraph(whose, "docs/metrics.md explains every name.")])
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,9 +2,10 @@
 
     page(title, parts)          the frame: style, headings, the script that sorts
     section, paragraph, bullets what the parts are made of
-    definitions                 names and what they mean or are
+    definitions, code, folded   names and what they mean or are; a command; what is read on request
     table                       of cells, in a box that scrolls; sorted by the column whose button is pressed
-    figure, gallery, strips     pictures: one, several in a flow, long rows that scroll together
+    figure, gallery             pictures: one, several in a flow
+    series, strips              one after another in a row that scrolls; long rows that scroll together
 
 Whatever is no `Markup` is text, and is escaped.
 """
@@ -40,13 +41,16 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
 dt { font-weight: 600; } dd { margin: 0; }
 figure { margin: 0 0 1rem; } figcaption { overflow-wrap: anywhere; } figure img { max-width: 100%; height: auto; }
 .gallery { display: flex; flex-wrap: wrap; gap: 1rem; }
+.series { display: flex; gap: 1rem; } .series figure { flex: none; } .series img { max-width: none; display: block; }
 .strips figure { width: max-content; } .strips img { max-width: none; display: block; image-rendering: pixelated; }
 .strips figcaption { position: sticky; left: 0; width: fit-content; max-width: min(60rem, calc(100vw - 3rem)); }
-ul { padding-left: 1.2rem; }
+ul { padding-left: 1.2rem; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+summary { cursor: pointer; } summary:focus-visible { outline: 2px solid #1a5fb4; }
 @media (min-width: 40.01rem) { wbr { display: none; } }
 @media (max-width: 40rem) {
   table { font-size: .9rem; }
   tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 7rem; max-width: 40vw; }
+  .series img { max-width: 75vw; height: auto; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .6rem; }
 }
 """
@@ -135,6 +139,17 @@ def definitions(entries: Mapping[str, Any]) -> Markup:
     )
 
 
+def code(command: str) -> Markup:
+    """A command, to be copied."""
+    return Markup(f"<pre><code>{text(command)}</code></pre>")
+
+
+def folded(title: str, *parts: Any) -> Markup:
+    """Parts that are seen once their title is pressed; nothing where there is none."""
+    inside = join(parts, "\n")
+    return Markup(f"<details><summary>{text(title)}</summary>\n{inside}\n</details>") if any(parts) else Markup()
+
+
 def shortened(value: Any) -> Markup:
     """A value as text, its middle left out where it is long; the whole is its tooltip."""
     whole = str(value)
@@ -210,6 +225,16 @@ def figure(picture: np.ndarray, alt: str, caption: Any = "") -> Markup:
 def gallery(figures: Sequence[Markup]) -> Markup:
     """Figures beside each other, as many as there is room for; nothing where there is none."""
     return Markup(f'<div class="gallery">{join(figures)}</div>') if figures else Markup()
+
+
+def series(figures: Sequence[Markup], name: str) -> Markup:
+    """Figures beside each other in one row, which scrolls where it is too wide; nothing where there is none.
+
+    Args:
+        figures: in their order.
+        name: what they are, for who does not see them.
+    """
+    return _scrolling(name, f'<div class="series">{join(figures)}</div>') if figures else Markup()
 
 
 def strips(figures: Sequence[Markup], name: str) -> Markup:

@@ -1,7 +1,9 @@
 """What nearest neighbours tell of samples: precision and recall, fidelity, memorisation."""
 
+from collections.abc import Iterable
+
 import numpy as np
-from sklearn.metrics import pairwise_distances_argmin, pairwise_distances_chunked
+from sklearn.metrics import euclidean_distances, pairwise_distances_argmin, pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
 from experiment_jax.errors import UserError
@@ -37,6 +39,26 @@ def nearest_distance(queries: np.ndarray, points: np.ndarray, *, exclude_self: b
     if len(queries) != len(points):
         raise ValueError(f"exclude_self needs one set given twice, got {len(queries)} and {len(points)} points")
     return _kth_nearest(points, 1)
+
+
+def nearest(queries: np.ndarray, blocks: Iterable[np.ndarray], k: int) -> np.ndarray:
+    """Which points are the k nearest to each query, nearest first: int `[n, k]`, of the points' order.
+
+    Args:
+        queries: `[n, ...]`.
+        blocks: the points, `[m, ...]` each, of the same shape as the queries.
+        k: at most as many as there are points.
+    """
+    queries = queries.reshape(len(queries), -1).astype(np.float64)
+    numbers, distances, start = np.zeros((len(queries), 0), int), np.zeros((len(queries), 0)), 0
+    for block in blocks:
+        points = np.asarray(block, np.float64).reshape(len(block), -1)
+        numbers = np.append(numbers, np.broadcast_to(start + np.arange(len(points)), (len(queries), len(points))), 1)
+        distances = np.append(distances, euclidean_distances(queries, points, squared=True), 1)
+        best = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        numbers, distances = (np.take_along_axis(each, best, 1) for each in (numbers, distances))
+        start += len(points)
+    return numbers
 
 
 def precision_recall(real: np.ndarray, generated: np.ndarray, *, k: int = 3) -> tuple[float, float]:

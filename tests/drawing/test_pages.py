@@ -71,6 +71,16 @@ def test_a_picture_is_in_the_page_bit_by_bit_and_has_a_text():
     np.testing.assert_array_equal(Image.open(io.BytesIO(base64.b64decode(content))), picture)
 
 
+def test_what_is_folded_or_in_a_row_is_whole_and_escaped():
+    assert pages.folded("title", "") == pages.series([], "none") == ""
+    picture = pages.figure(np.zeros((2, 3, 3), np.uint8), "x", "a < b")
+    read = Reader(pages.folded("<all>", pages.series([picture, picture], '"time"'), pages.code("a && <b>")))
+    assert read.text.split() == ["<all>", "a", "<", "ba", "<", "b", "a", "&&", "<b>"]
+    assert [tag for tag, _ in read.tags].count("img") == 2 and {"details", "summary", "pre"} <= dict(read.tags).keys()
+    [box] = [attributes for tag, attributes in read.tags if attributes.get("role")]
+    assert (box["tabindex"], box["aria-label"]) == ("0", '"time"')
+
+
 @pytest.mark.parametrize("length", [47, 48, 49, 400])
 def test_long_values_are_shortened_and_whole_in_the_tooltip(length):
     value = "".join(chr(97 + number % 26) for number in range(length))

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from experiment_jax.errors import UserError
-from experiment_jax.metrics.neighbours import fidelity, memorisation, nearest_distance, precision_recall
+from experiment_jax.metrics.neighbours import fidelity, memorisation, nearest, nearest_distance, precision_recall
 
 
 def normal(count, features=4, seed=0):
@@ -184,3 +184,15 @@ def test_copies_are_flagged_where_test_images_repeat_training_images():
 def test_memorisation_refuses_overlapping_splits():
     with pytest.raises(UserError, match=r"^test: most images are among the training images; "):
         memorisation(images(11, 0), images(23, 1), images(23, 1)[:13])
+
+
+def test_the_nearest_are_found_whatever_the_blocks():
+    generator = np.random.default_rng(0)
+    queries, points = generator.integers(0, 256, (5, 3, 4), np.uint8), generator.integers(0, 256, (23, 3, 4), np.uint8)
+    points[17] = queries[2]
+    apart = np.square(queries[:, None].astype(int) - points[None]).sum(axis=(2, 3))
+    expected = np.argsort(apart, axis=1)[:, :3]
+    for size in (1, 7, 23, 100):
+        blocks = (points[start : start + size] for start in range(0, len(points), size))
+        np.testing.assert_array_equal(nearest(queries, blocks, 3), expected)
+    assert expected[2, 0] == 17
