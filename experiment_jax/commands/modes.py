@@ -32,16 +32,8 @@ KEEP_JUDGE = Mode("a judge to keep", ("save_judge",), ("save_judge", "workdir", 
 KEEP_REFERENCE = Mode("a reference to keep", ("save_reference",), ("save_reference", "config"), ("protocol", *NETWORKS))
 IMAGES = Mode("anybody's images", ("images", "config"), ("images", "config"), ("protocol", "reference", *NETWORKS))
 COMPARE = Mode("a comparison", ("compare", "out"), ("compare",), ("out", "config", *MEASURED))
-MODES = (
-    RUN,
-    SWEEP,
-    ENLARGE,
-    EXPORT,
-    KEEP_JUDGE,
-    KEEP_REFERENCE,
-    COMPARE,
-    IMAGES,
-)  # IMAGES last: --config alone asks for it
+# IMAGES last: --config alone asks for it.
+MODES = (RUN, SWEEP, ENLARGE, EXPORT, KEEP_JUDGE, KEEP_REFERENCE, COMPARE, IMAGES)
 VALUES = {
     "workdir": " DIR",
     "input": " PATH",
