@@ -43,7 +43,7 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def _evaluate(flags: argparse.Namespace) -> dict:
-    run = load_run(flags.workdir, flags.step)
+    run = load_run(flags.workdir, flags.step, data=flags.data)
     figures = flags.figures or ()
     if flags.figures == []:
         figures = run.config.evaluation.figures
@@ -79,12 +79,12 @@ def _evaluate_sweep(flags: argparse.Namespace) -> dict:
 
 
 def _enlarge(flags: argparse.Namespace) -> None:
-    enlarge(load_run(flags.workdir, flags.step), flags.input, flags.output)
+    enlarge(load_run(flags.workdir, flags.step, data=flags.data), flags.input, flags.output)
     print(f"written: {flags.output}", file=sys.stderr)
 
 
 def _export(flags: argparse.Namespace) -> None:
-    path = export(load_run(flags.workdir, flags.step), flags.export)
+    path = export(load_run(flags.workdir, flags.step, data=flags.data), flags.export)
     print(f"written: {path}, {path.stat().st_size / 1e6:.2f} MB", file=sys.stderr)
 
 
@@ -103,7 +103,7 @@ def _compare(flags: argparse.Namespace) -> dict:
 
 
 def _keep_judge(flags: argparse.Namespace) -> None:
-    keep_judge(load_run(flags.workdir), flags.config, flags.save_judge)
+    keep_judge(load_run(flags.workdir, data=flags.data), flags.config, flags.save_judge)
     print(f"written: {flags.save_judge}; judge by it with --judge {flags.save_judge}", file=sys.stderr)
 
 

@@ -28,6 +28,7 @@ def _add_things(parser: command_line.Parser) -> None:
     """What it works on, and what else it does with that."""
     parser.add_argument("--workdir", help="the run's directory")
     parser.add_argument("--step", type=int, help="a checkpoint of the last stage; by default what the run ended with")
+    parser.add_argument("--data", metavar="PATH", help="where the run's data set lies now, if it was moved")
     parser.add_argument("--sweep", action="store_true", help="evaluate the members of the sweep in DIR")
     parser.add_argument("--by", metavar="METRIC[,…]", help="with --sweep: says which is best (fd_gen); plots all")
     parser.add_argument(

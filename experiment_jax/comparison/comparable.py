@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from experiment_jax.data.load import Wanted
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.extractors import judges
 from experiment_jax.training.train import train
-
-IMAGES = ("crop", "size", "label")  # settings of the data that say what an image and a class is
 
 
 class Measured(NamedTuple):
@@ -44,7 +43,7 @@ def check(flag: str, entries: Sequence[Measured], plan: Plan) -> None:
         first = entries[0]
         numbers = f"{flag}: the numbers of {first.name} and {entry.name} do not compare,"
         alone = f"evaluate each by itself, as in eval.py --workdir {entry.path}"
-        for key, one, two in zip(("name", *IMAGES), _data(first), _data(entry), strict=True):
+        for key, one, two in zip(("name", *Wanted._fields), _data(first), _data(entry), strict=True):
             if one != two:
                 raise UserError(f"{numbers} their data.{key} are {one} and {two}; {alone}")
         if judge_of(first.config, plan) != judge_of(entry.config, plan):
@@ -65,4 +64,4 @@ def judge_of(config: ConfigDict, plan: Plan) -> str:
 
 def _data(entry: Measured) -> list[object]:
     data = entry.config.data
-    return [title_of_data(data.name), *(data[key] for key in IMAGES)]
+    return [title_of_data(data.name), *(data.get(key) for key in Wanted._fields)]

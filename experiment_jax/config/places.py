@@ -2,12 +2,14 @@
 
 import os
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from experiment_jax.config.types import flat
+from experiment_jax.data.names import is_path, members
 from experiment_jax.errors import UserError
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as in gs://bucket; a folder of a drive, as in C:/, is none
@@ -57,21 +59,41 @@ def settle(config: ConfigDict) -> None:
     Raises:
         UserError: what `place` refuses, or a witness that is no text.
     """
+    replace(config, lasting_data, lasting, lambda key, value: os.path.abspath(place(value, f"--config.{key}")))
+
+
+def replace(
+    config: ConfigDict,
+    data: Callable[[str], str],
+    recipe: Callable[[str], str],
+    path: Callable[[str, str], str],
+) -> None:
+    """Replaces what a config names, in place.
+
+    Args:
+        config: with the settings below.
+        data: of `data.name`.
+        recipe: of the judge and the witnesses.
+        path: (key, value) of everything else that is a path.
+
+    Raises:
+        UserError: a witness that is no text.
+    """
     for key, value in flat(config).items():
         section, name = config, key
         while "." in name:
             head, _, name = name.partition(".")
             section = section[head]
         if key == "data.name":
-            section[name] = lasting_data(value)
+            section[name] = data(value)
         elif key == "judge":
-            section[name] = lasting(value)
+            section[name] = recipe(value)
         elif key == "witnesses":
             if not all(isinstance(each, str) for each in value):
                 raise UserError(f"--config.witnesses={tuple(value)}: give names, as in ('configs/resnet_digits.py',)")
-            section[name] = tuple(map(lasting, value))
+            section[name] = tuple(map(recipe, value))
         elif value and (name == "from_run" or key in ("evaluation.autoencoder", "perceptual.weights")):
-            section[name] = os.path.abspath(place(value, f"--config.{key}"))
+            section[name] = path(key, value)
 
 
 def lasting(spec: str) -> str:
@@ -85,14 +107,42 @@ def lasting(spec: str) -> str:
 
 
 def lasting_data(name: str) -> str:
-    """A data set, or several joined with "+", each prepared folder by its absolute path."""
+    """A data set, or several joined with "+", each that is on disk by its absolute path.
 
-    def is_folder(each: str) -> bool:
-        return os.path.isfile(os.path.join(os.path.expanduser(each), "dataset_info.json"))
+    Raises:
+        UserError: what `place` refuses.
+    """
+    return "+".join(map(_lasting_set, members(name)))
 
-    if is_folder(name):
-        return os.path.abspath(os.path.expanduser(name))
-    return "+".join(os.path.abspath(os.path.expanduser(each)) if is_folder(each) else each for each in name.split("+"))
+
+def _lasting_set(name: str) -> str:
+    if os.sep in name or name.startswith("~"):
+        name = str(place(name, "data.name"))
+    return os.path.abspath(name) if is_path(name) else name
+
+
+def relative(text: str, folder: str) -> str:
+    """An absolute path as it leads there from a folder, beginning with a dot; as it is where they share only the root,
+    or where it is a name."""
+    if not os.path.isabs(text) or os.path.dirname(shared := os.path.commonpath([text, folder])) == shared:
+        return text
+    path = os.path.relpath(text, folder)
+    return path if path.startswith(os.pardir) else os.path.join(os.curdir, path)
+
+
+def found(text: str, absolute: Mapping[str, str], folder: Path) -> str:
+    """The inverse of `relative`: the absolute path from where the folder lies now or, where nothing is there, from
+    where it lay.
+
+    Args:
+        text: a path from `relative`, a name, or several of these joined with "+".
+        absolute: what `relative` was given, by what it returned.
+        folder: where the folder is now.
+    """
+    if text not in absolute:
+        return "+".join(found(each, absolute, folder) for each in text.split("+")) if "+" in text else text
+    path = os.path.abspath(os.path.join(folder, text))
+    return path if os.path.exists(path.partition(":")[0]) else absolute[text]
 
 
 def shipped(name: str) -> Path:

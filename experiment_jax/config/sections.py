@@ -16,13 +16,17 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
             method=method,
             seed=0,
             data=dict(
-                name=dataset,  # "digits", any TFDS name, or the path of a prepared TFDS directory; "a+b": a class each
+                # "digits", a TFDS name, or the path of a set: a folder of images, an .npz, …; "a+b": a class each.
+                name=dataset,
+                channels=optional(int),  # 1: grey, 3: colours; None: as the set's images are
                 crop=optional(int),  # side of the central square that is kept of every image
                 size=optional(int),  # side that images are resized to, after the crop
                 paired=optional(int),  # images whose label may be used, balanced over classes; None: all
                 unpaired=optional(int),  # images kept of those whose label may not be used; None: all
+                test=optional(float),  # share of a set without test images that becomes these, by their content
                 validation=0,  # images held out of train for validation, balanced over classes
                 flips=False,  # mirror training images left to right, half of the time
+                image=optional(str),  # the feature that is the image; None: image
                 label=optional(str),  # the feature that is the class, as in attributes/Smiling; None: label
                 resident="auto",  # images in memory: "true", "false" (read when needed), or "auto" (up to 2 GB)
             ),

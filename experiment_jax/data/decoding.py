@@ -138,6 +138,22 @@ def with_channels(images: np.ndarray, channels: int) -> np.ndarray:
     return images[..., 1:2]  # green, the nearest to what WebP rounded
 
 
+def as_channels(image: np.ndarray, channels: int | None) -> np.ndarray:
+    """An image uint8 `[height, width, 1 to 4]` as grey or in colours, as `data.channels` asks.
+
+    Args:
+        image: the last of two or four channels is opacity.
+        channels: 1: colours become grey by ITU-R 601's luma; 3: grey is repeated; None: as they are.
+
+    Raises:
+        UserError: what `without_opacity` refuses.
+    """
+    image = without_opacity(image)
+    if channels == 1 and image.shape[-1] == 3:
+        return np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    return image if channels is None else with_channels(image, channels)
+
+
 def _open(content: bytes) -> Image.Image:
     """Pillow's image, its tags read; what Pillow warns of is an error."""
     with OPENING, warnings.catch_warnings():

@@ -1,10 +1,6 @@
-"""Image files: what they show (`data.decoding`), and the image files of a folder.
-
-A file is read by its content, whatever its name ends in.
-"""
+"""Image files: what they show, by their content (`data.decoding`), whatever their names end in."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +9,8 @@ from PIL import Image
 
 from experiment_jax.data import decoding
 from experiment_jax.data.decoding import pixels, with_channels
+from experiment_jax.data.folders import content
 from experiment_jax.errors import UserError
-
-LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # of file managers; hidden files are passed over too (.DS_Store)
 
 
 def read(path: Path, size: tuple[int, int] | None = None, wanted: str = "") -> np.ndarray:
@@ -66,46 +61,9 @@ def opened(path: Path, wanted: str = "") -> Iterator[Image.Image]:
         UserError: a file that is missing, empty, broken, too large or no such image, found here or in decoding it, or
             what else the block refuses; the line begins with the path.
     """
+    encoded = content(path)
     try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); make it readable") from None
-    try:
-        with decoding.opened(content, wanted) as image:
+        with decoding.opened(encoded, wanted) as image:
             yield image
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-def listed(folder: Path) -> list[Path]:
-    """All files under a folder, however deep, in the order of their paths.
-
-    Hidden files and folders (names that begin with a dot) and what file managers leave are passed over, nothing else.
-
-    Raises:
-        UserError: no file, something that is neither file nor folder, or a folder that cannot be listed.
-    """
-    files = sorted(_below(folder, ()))
-    if not files:
-        raise UserError(f"{folder}: holds no image; give a folder of PNG, JPEG, WebP or GIF files")
-    return files
-
-
-def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """The files under a folder that is under the resolved folders `above`."""
-    above = (*above, folder.resolve())
-    try:
-        found = sorted(folder.iterdir())
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be listed ({error.strerror}); make it readable") from None
-    for path in found:
-        if path.name.startswith(".") or path.name.lower() in LITTER:
-            continue
-        if os.path.isfile(path):  # in place of Path.is_file, which raises where it may not look
-            yield path
-        elif os.path.isdir(path) and path.resolve() not in above:
-            yield from _below(path, above)
-        else:  # such as a link that leads nowhere, or back to a folder that holds it
-            raise UserError(f"{path}: is neither a file nor a folder of its own, or may not be read; move it away")

@@ -1,39 +1,59 @@
-"""Data sets read as uint8 arrays: scikit-learn's digits and prepared TFDS sets, cropped, resized and joined.
+"""Data sets read as uint8 arrays, whatever they are kept in: brought to some channels, cropped, resized and joined.
 
 Raw images are held a chunk at a time, so that a large set costs the memory of its cropped and resized images only; and
 one that is not resident costs the memory of its labels.
 """
 
+import dataclasses
 import functools
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
-from PIL import Image
 
+from experiment_jax.data import folders, hugging_face, npz
 from experiment_jax.data import tfds as prepared
-from experiment_jax.data.decoding import decode
+from experiment_jax.data.decoding import as_channels, decode
+from experiment_jax.data.fit import check_sides, common_shape, examples, scattered
 from experiment_jax.data.lazy_images import Images
+from experiment_jax.data.names import kind, members, root
+from experiment_jax.data.names import title as title_of_one
+from experiment_jax.data.source import Source, chunks, held_out, of_arrays
 from experiment_jax.data.split import Dataset, Split, choose, divide
-from experiment_jax.data.tfds import Source
 from experiment_jax.errors import UserError
 
-CHUNK = 1024  # raw images held at once
+log = logging.getLogger(__name__)
+
 RESIDENT = ("auto", "true", "false")
-LARGEST_SIDE = 8192  # pixels
 LARGEST = 2 * 1024**3  # bytes of images that "auto" holds in memory, and on the device in training
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
+
+class Wanted(NamedTuple):
+    """The settings of a data section that decide what its images and classes are; see `config.sections`."""
+
+    crop: int | None
+    size: int | None
+    channels: int | None
+    image: str | None
+    label: str | None
+    test: float | None
 
 
 def read(config: ConfigDict, split: str) -> tuple[Split, tuple[str, ...]]:
     """One split ("train" or "test") of a data set, whole, and its class names.
 
     Args:
-        config: the data section. `name` is "digits", a TFDS name, or the path of a prepared TFDS directory, or several
-            of these joined with "+": then each is one class, called as the set is, and labels of its own are ignored.
-            `crop` and `size`: see `fit`. `resident`: whether images are read now, and held in memory, or when they
-            are asked for (`data.lazy_images`); "auto": those of up to LARGEST bytes are. `label`: the feature of a TFDS
-            set that is its class; None: the one called so.
+        config: the data section. `name` is "digits", a TFDS name, or the path of a prepared TFDS directory, of a folder
+            of images, an .npz or a Hugging Face set, or several of these joined with "+": then each is one class,
+            called as the set is, and labels of its own are ignored.
+            `channels`: see `as_channels`; `crop` and `size`: see `fit`. `resident`: whether images are read now, and
+            held in memory, or when they are asked for (`data.lazy_images`); "auto": those of up to LARGEST bytes are.
+            `image`, `label`: the features or columns that are the image and the class; None: those called so.
+            `test`: the share of a set without test images that becomes these, see `held_out`.
         split: "train" or "test".
 
     Raises:
@@ -41,17 +61,13 @@ def read(config: ConfigDict, split: str) -> tuple[Split, tuple[str, ...]]:
     """
     if config.resident not in RESIDENT:
         raise UserError(f"data.resident={config.resident}: choose one of {', '.join(RESIDENT)}")
-    return _read(config.name, split, prepared.root(), config.crop, config.size, config.label, config.resident)
-
-
-def members(name: str) -> list[str]:
-    """The sets that `name` joins with "+"; one, where that is part of a prepared folder's own path."""
-    return [name] if prepared.is_folder(name) else name.split("+")
+    wanted = Wanted(*(config.get(key) for key in Wanted._fields))  # configs of older runs lack some
+    return _read(config.name, split, root(), wanted, config.resident)
 
 
 def title(name: str) -> str:
     """What a data set is called, wherever its folder lies; joined sets with "+" between."""
-    return "+".join(prepared.title(each) for each in members(name))
+    return "+".join(title_of_one(each) for each in members(name))
 
 
 def load(config: ConfigDict, seed: int) -> Dataset:
@@ -68,48 +84,21 @@ def load(config: ConfigDict, seed: int) -> Dataset:
     return divide(train, class_names, config, seed, joined=len(members(config.name)) > 1)
 
 
-def fit(image: np.ndarray, crop: int | None, size: int | None) -> np.ndarray:
-    """An image uint8 `[height, width, channels]`, cropped, then resized.
-
-    Args:
-        image: at least `crop` pixels high and wide.
-        crop: side of the central square that is kept (the odd pixel is cut below and to the right); None: all.
-        size: side of the square that it becomes, by Pillow's bicubic filter, which widens as it reduces and so does not
-            alias; an oblong image is squeezed. None: as it is.
-    """
-    if crop is not None:
-        top, left = (image.shape[0] - crop) // 2, (image.shape[1] - crop) // 2
-        image = image[top : top + crop, left : left + crop]
-    if size is not None and image.shape[:2] != (size, size):
-        plane = image[..., 0] if image.shape[-1] == 1 else image
-        resized = Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC)
-        image = np.asarray(resized).reshape(size, size, image.shape[-1])
-    return image
-
-
 @functools.cache
-def _read(
-    name: str, split: str, root: str, crop: int | None, size: int | None, label: str | None, resident: str
-) -> tuple[Split, tuple[str, ...]]:
-    names, titles = _checked(name, crop, size)
-    if label not in (None, "label") and (len(names) > 1 or names == ["digits"]):
-        reason = "each joined set is a class" if len(names) > 1 else "digits have one feature that is a class, label"
-        raise UserError(f"data.label={label}: {reason}; type --config.data.label=None")
-    joined = len(names) > 1
-    wanted = None if joined else label or "label"
-    sources = [
-        _digits(split) if each == "digits" else prepared.source(each, split, root, wanted, decode) for each in names
-    ]
-    shape = _common_shape(name, sources, crop, size)
+def _read(name: str, split: str, root: str, wanted: Wanted, resident: str) -> tuple[Split, tuple[str, ...]]:
+    names, titles = _checked(name, wanted)
+    joined, crop, size = len(names) > 1, wanted.crop, wanted.size
+    sources = [_part(each, split, root, wanted, joined) for each in names]
+    shape = common_shape(name, sources, crop, size)
     titles = titles if joined else sources[0].class_names
     count = sum(source.count for source in sources)
     if resident == "false" or (resident == "auto" and count * math.prod(shape) > LARGEST):
-        images = Images(functools.partial(_scattered, sources, crop, size, shape), shape, np.arange(count))
+        images = Images(functools.partial(scattered, sources, crop, size, shape), shape, np.arange(count))
         return Split(images, _labels(sources)), titles
     images, labels, at = np.empty((count, *shape), np.uint8), np.empty(count, np.int32), 0
     for number, source in enumerate(sources):
-        for start in range(0, source.count, CHUNK):
-            chunk, own = _examples(source, range(start, min(start + CHUNK, source.count)), crop, size, shape)
+        for index in chunks(source.count):
+            chunk, own = examples(source, index, crop, size, shape)
             images[at : at + len(chunk)] = chunk
             labels[at : at + len(chunk)] = number if joined else own
             at += len(chunk)
@@ -121,79 +110,110 @@ def _labels(sources: list[Source]) -> np.ndarray:
     if len(sources) > 1:
         return np.repeat(np.arange(len(sources), dtype=np.int32), [source.count for source in sources])
     [source] = sources
-    starts = range(0, source.count, CHUNK)
-    chunks = [source.labels(range(start, min(start + CHUNK, source.count))) for start in starts]
-    return np.concatenate([np.asarray(chunk, np.int32) for chunk in chunks])
+    return np.concatenate([np.asarray(source.labels(index), np.int32) for index in chunks(source.count)])
 
 
-def _scattered(
-    sources: list[Source], crop: int | None, size: int | None, shape: tuple[int, int, int], index: np.ndarray
-) -> np.ndarray:
-    """Images uint8 `[n, …]` at int `[n]` of the whole: first those of the first source, then those of the next."""
-    images, first = np.empty((len(index), *shape), np.uint8), 0
-    for source in sources:
-        own = np.flatnonzero((first <= index) & (index < first + source.count))
-        if len(own):
-            images[own] = _examples(source, (index[own] - first).tolist(), crop, size, shape)[0]
-        first += source.count
-    return images
-
-
-def _checked(name: str, crop: int | None, size: int | None) -> tuple[list[str], tuple[str, ...]]:
+def _checked(name: str, wanted: Wanted) -> tuple[list[str], tuple[str, ...]]:
     """The sets that are joined and what they are called; refuses what can be seen to be wrong before reading."""
-    for key, side in (("crop", crop), ("size", size)):
-        if side is not None and side < 1:
-            raise UserError(f"data.{key}={side}: a side is one pixel or more; type --config.data.{key}=None")
-        if side is not None and side > LARGEST_SIDE:
-            raise UserError(
-                f"data.{key}={side}: a side is {LARGEST_SIDE} pixels at most; type --config.data.{key}=None"
-            )
+    check_sides(wanted.crop, wanted.size)
+    if wanted.channels not in (None, 1, 3):
+        raise UserError(f"data.channels={wanted.channels}: type --config.data.channels=1 for grey, or 3 for colours")
+    if wanted.test is not None and not 0 < wanted.test < 1:
+        raise UserError(f"data.test={wanted.test}: is a share of the images; type --config.data.test=0.1")
+    if not name:
+        raise UserError("data.name=: the recipe is for any set; type --config.data.name=PATH/OF/A/FOLDER")
     names = members(name)
-    titles = tuple(prepared.title(each) for each in names)
+    titles = tuple(title_of_one(each) for each in names)
     if not all(names) or len(set(titles)) < len(titles):
         raise UserError(f"data.name={name}: each set is a class called as the set is; join different ones, as in a+b")
+    for key in ("image", "label"):
+        if getattr(wanted, key) not in (None, key):
+            _check_feature(names, key, getattr(wanted, key))
     return names, titles
 
 
-def _examples(
-    source: Source, index: Sequence[int], crop: int | None, size: int | None, shape: tuple[int, int, int] | None
-) -> tuple[list[np.ndarray], list[int]]:
-    """Images, cropped and resized, and labels of some examples of a source; of `shape`, where that is given."""
-    rows = source.rows(index)
-    for row in rows:
-        fits = min(row["image"].shape[:2])
-        if crop is not None and crop > fits:
-            raise UserError(
-                f"data.crop={crop}: {prepared.title(source.name)} has images of {_text(row['image'].shape)}, which are "
-                f"smaller; type --config.data.crop={fits}"
-            )
-    images = [fit(row["image"], crop, size) for row in rows]
-    other = next((image.shape for image in images if shape not in (None, image.shape)), None)
-    if other is not None:
-        raise UserError(
-            f"data.name={source.name}: images must be of one size; it has {_text(shape)} and {_text(other)}; "
-            f"type --config.data.size={min(*shape[:2], *other[:2])}"
-        )
-    return images, [row.get("label", 0) for row in rows]
-
-
-def _common_shape(name: str, sources: list[Source], crop: int | None, size: int | None) -> tuple[int, int, int]:
-    """Of the first image of every set, looked at before any is read whole."""
-    shapes = [_examples(source, range(1), crop, size, None)[0][0].shape for source in sources]
-    if len(set(shapes)) == 1:
-        return shapes[0]
-    found = ", ".join(
-        f"{prepared.title(source.name)} {_text(shape)}" for source, shape in zip(sources, shapes, strict=True)
-    )
-    if len({shape[-1] for shape in shapes}) > 1:
-        advice = "choose sets of as many channels as each other"
+def _check_feature(names: list[str], key: str, value: str) -> None:
+    """Raises UserError where a feature is named as the image or the class, and there is none to choose."""
+    kinds = {kind(each) for each in names}
+    if key == "label" and len(names) > 1:
+        reason = "each joined set is a class"
+    elif "digits" in kinds:
+        reason = f"digits have one feature that is {'a class' if key == 'label' else 'an image'}, {key}"
+    elif "folder" in kinds:
+        reason = "the classes of a folder of images are its folders, and its images its files"
     else:
-        advice = f"type --config.data.size={min(min(shape[:2]) for shape in shapes)}"
-    raise UserError(f"data.name={name}: joined images must be of one shape, not {found}; {advice}")
+        return
+    raise UserError(f"data.{key}={value}: {reason}; type --config.data.{key}=None")
 
 
-def _text(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+def _part(name: str, split: str, root: str, wanted: Wanted, joined: bool) -> Source:
+    """A split of one set, its images of the channels that are wanted."""
+    own, source = _reader(name, root, wanted, None if joined else wanted.label or "label")
+    share = wanted.test
+    if "test" in own and share is not None:
+        log.info("%s has test images of its own: data.test=%g is not used", title_of_one(name), share)
+    elif "test" not in own and split == "test" and share is None:
+        raise UserError(
+            f"data.name={name}: has no split test; it has {', '.join(own)}; train with --config.data.test=0.1, or "
+            "compare with images held out of train: type --config.evaluation.protocol=validation_1k"
+        )
+    if "test" in own or share is None:
+        found = source(split)
+        _check_count(found, f"data.name={name}: has {found.count} images in {split}; give 2 or more")
+    else:
+        found = held_out(source("train"), share, split)
+        has = f"data.test={share:g}: leaves {found.count} images of {title_of_one(name)} in {split}"
+        _check_count(found, f"{has}; type another share, or give more images")
+        if split == "train" and not joined:
+            _check_classes(found, share)
+
+    def rows(index: Sequence[int]) -> list[dict[str, Any]]:
+        return [
+            {**row, "image": shown(row["image"], number)} for number, row in zip(index, found.rows(index), strict=True)
+        ]
+
+    def shown(image: np.ndarray, number: int) -> np.ndarray:
+        try:
+            return as_channels(image, wanted.channels)
+        except UserError as error:
+            raise UserError(f"data.name={name}: image {number} of {split}: {error}") from None
+
+    return dataclasses.replace(found, rows=rows)
+
+
+def _reader(name: str, root: str, wanted: Wanted, label: str | None) -> tuple[tuple[str, ...], Callable[[str], Source]]:
+    """The splits that a set has of its own, and what opens one; label: None where labels do not matter."""
+    match kind(name):
+        case "digits":
+            return ("train", "test"), _digits
+        case "folder":
+            return folders.splits(name), lambda split: folders.source(name, split, decode)
+        case "npz":
+            return ("train",), lambda _: npz.source(name, wanted.image, label)
+        case "hugging_face":
+            splits = hugging_face.splits(name)
+            return splits, lambda split: hugging_face.source(name, split, wanted.image, label, decode)
+        case "tfds":
+            splits = prepared.splits(name, root)
+            return splits, lambda split: prepared.source(name, split, root, wanted.image, label, decode)
+    if name.endswith(ARCHIVES):
+        raise UserError(f"data.name={name}: is an archive; unpack it, and give the folder")
+    raise UserError(f"data.name={name}: is a file; give a folder of images, an .npz or a Parquet file")
+
+
+def _check_count(source: Source, message: str) -> None:
+    if source.count < 2:
+        raise UserError(message.replace("1 images", "1 image"))
+
+
+def _check_classes(source: Source, share: float) -> None:
+    """Raises UserError where the share of test leaves a class without an image in train."""
+    counts = np.bincount([each for each in _labels([source]) if each >= 0], minlength=len(source.class_names))
+    if source.class_names and not counts.min():
+        raise UserError(
+            f"data.test={share:g}: leaves the class {source.class_names[counts.argmin()]} no image in train; give it "
+            "more images, or type a smaller share"
+        )
 
 
 @functools.cache
@@ -207,10 +227,4 @@ def _digits(split: str) -> Source:
     test = choose(labels, 45, 10, 0)
     index = test if split == "test" else np.setdiff1d(np.arange(len(labels)), test)
     names = tuple(str(name) for name in bunch.target_names)
-    return Source(
-        "digits",
-        len(index),
-        names,
-        lambda chosen: [dict(image=images[i], label=labels[i]) for i in index[chosen]],
-        lambda chosen: labels[index[chosen]].tolist(),
-    )
+    return of_arrays("digits", images[index], labels[index], names)

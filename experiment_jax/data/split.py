@@ -13,9 +13,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.data.lazy_images import Images
+from experiment_jax.data.source import UNKNOWN
 from experiment_jax.errors import UserError
 
-UNPAIRED = -1
+UNPAIRED = UNKNOWN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,12 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         return self.train.images.shape[1:]
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray | Images]:
+        """What tells it from other data sets, and other splits of the same."""
+        train, validation = vars(self.train), vars(self.validation)
+        return {**train, **{f"validation_{name}": array for name, array in validation.items()}}
 
 
 @dataclasses.dataclass(frozen=True)

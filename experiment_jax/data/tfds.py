@@ -13,55 +13,26 @@ from typing import Any
 
 import numpy as np
 
+from experiment_jax.data.names import is_prepared, title
+from experiment_jax.data.source import UNKNOWN, Decode, Source
 from experiment_jax.errors import UserError
 
-UNKNOWN = -1  # TFDS's own label of an image that has none
-Decode = Callable[[bytes, int], np.ndarray]  # the content of an image file, channels -> uint8 [height, width, channels]
+
+def splits(name: str, root: str) -> tuple[str, ...]:
+    """The splits that a prepared set has; for what it raises see `source`."""
+    import tensorflow_datasets as tfds
+
+    return tuple(_builder(tfds, name, root).info.splits)
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """One split of one data set, open for reading a few examples at a time.
-
-    Attributes:
-        name: as it was given.
-        count: of its examples.
-        class_names: () where it has no labels, or where labels are not used.
-        rows: the examples at some indices, dictionaries with an `image` uint8 `[height, width, channels]` and a
-            `label`, -1 where there is none.
-        labels: the labels at some indices; no image is decoded for them.
-    """
-
-    name: str
-    count: int
-    class_names: tuple[str, ...]
-    rows: Callable[[Sequence[int]], list[dict[str, Any]]]
-    labels: Callable[[Sequence[int]], list[int]]
-
-
-def root() -> str:
-    """Where prepared sets are looked for by name."""
-    return os.path.expanduser(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
-
-
-def is_folder(name: str) -> bool:
-    """Whether `name` is the path of a prepared TFDS directory; of any text, also one that is no path."""
-    return os.path.isfile(os.path.join(os.path.expanduser(name), "dataset_info.json"))
-
-
-def title(name: str) -> str:
-    """What a set is called: itself, or its folder, which is NAME/VERSION or NAME/CONFIG/VERSION."""
-    path = Path(name)
-    return path.parent.name if os.sep in name and path.name[:1].isdigit() else path.name
-
-
-def source(name: str, split: str, root: str, label: str | None, decode: Decode) -> Source:
+def source(name: str, split: str, root: str, image: str | None, label: str | None, decode: Decode) -> Source:
     """One split of a prepared set.
 
     Args:
         name: a TFDS name, or the path of a prepared TFDS directory.
         split: one that it has.
         root: where sets are looked for by name.
+        image: the feature that is the image; None: the one called so.
         label: the feature that is the class, a ClassLabel or a truth value, of a nested one with slashes, as in
             attributes/Smiling; None: labels do not matter.
         decode: `data.decoding.decode`.
@@ -73,25 +44,26 @@ def source(name: str, split: str, root: str, label: str | None, decode: Decode) 
     import tensorflow_datasets as tfds
 
     builder = _builder(tfds, name, root)
-    features = builder.info.features or {}
-    if "image" not in features:
-        raise UserError(f"data.name={name}: needs the feature image; it has {', '.join(features)}")
-    encoded = _is_encoded(tfds, features["image"], name)
+    features, image = builder.info.features or {}, image or "image"
+    if image not in features:
+        raise UserError(
+            f"data.name={name}: has no feature {image}; type --config.data.image=FEATURE: it has {', '.join(features)}"
+        )
+    encoded = _is_encoded(tfds, features[image], name)
     names = () if label is None else _class_names(tfds, features, label, name)
     if split not in builder.info.splits:
-        advice = "; compare with images held out of train: type --config.evaluation.protocol=validation_1k"
-        has = ", ".join(builder.info.splits)
-        raise UserError(f"data.name={name}: has no split {split}; it has {has}{advice if split == 'test' else ''}")
+        raise UserError(f"data.name={name}: has no split {split}; it has {', '.join(builder.info.splits)}")
     if builder.info.file_format.value != "array_record":
         raise UserError(
             f"data.name={name}: is prepared as {builder.info.file_format.value}, which cannot be read at random; "
             f"type: {_prepare(name)}"
         )
-    decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
+    decoders = {image: tfds.decode.SkipDecoding()} if encoded else None
     read = _reading(name, lambda: builder.as_data_source(split, decoders=decoders)).__getitems__
-    channels = (features["image"].shape[-1] or 0) if encoded else None
-    records = _Records(name, split, label, len(names), channels, read, decode)
-    return Source(name, builder.info.splits[split].num_examples, names, records.rows, records.labels)
+    channels = (features[image].shape[-1] or 0) if encoded else None
+    records = _Records(name, split, image, label, len(names), channels, read, decode)
+    count = builder.info.splits[split].num_examples
+    return Source(name, count, names, records.rows, records.labels, records.contents)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +73,7 @@ class _Records:
     Attributes:
         name: of the set, as it was given.
         split: of the set.
+        image: the feature that is the image.
         label: the feature that is the class; None: labels do not matter.
         classes: how many there are.
         channels: that the set says its images have, 0 where it does not; None: its images are arrays already.
@@ -110,6 +83,7 @@ class _Records:
 
     name: str
     split: str
+    image: str
     label: str | None
     classes: int
     channels: int | None
@@ -124,19 +98,25 @@ class _Records:
         """See `Source`."""
         return [self._class(i, row) for i, row in self._found(index)]
 
+    def contents(self, index: Sequence[int]) -> list[bytes]:
+        """See `Source`."""
+        return [bytes(row[self.image]) for _, row in self._found(index)]
+
     def _found(self, index: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
         found = list(zip(index, _reading(self.name, lambda: self.read(index)), strict=True))
         for number, row in found:
-            if row["image"] is None or not len(row["image"]):  # what is read behind the end of a file that was cut off
+            if row[self.image] is None or not len(
+                row[self.image]
+            ):  # what is read behind the end of a file that was cut off
                 reason = f"record {number} of {self.split} is empty"
                 raise UserError(f"data.name={self.name}: {reason}; prepare it again: {_prepare(self.name)}")
         return found
 
     def _image(self, number: int, row: dict[str, Any]) -> np.ndarray:
         if self.channels is None:
-            return row["image"]
+            return row[self.image]
         try:
-            return self.decode(row["image"], self.channels)
+            return self.decode(row[self.image], self.channels)
         except UserError as error:
             raise UserError(f"data.name={self.name}: image {number} of {self.split}: {error}") from None
 
@@ -199,16 +179,19 @@ def _leaves(features: Any, path: str = "") -> list[str]:
 
 def _builder(tfds: Any, name: str, root: str) -> Any:
     """The builder of a prepared directory, or of a set prepared under `root`."""
-    if is_folder(name):
+    if is_prepared(name):
         return _reading(name, lambda: tfds.builder_from_directory(Path(name).expanduser()))
     if os.sep in name:
-        raise UserError(f"data.name={name}: there is no prepared set; give the folder that holds dataset_info.json")
+        raise UserError(
+            f"data.name={name}: there is no such folder or file; give a folder of images, an .npz, or the folder of a "
+            "prepared set, which holds dataset_info.json"
+        )
     try:
         builder = _reading(name, lambda: tfds.builder(name, data_dir=root), tfds.core.DatasetNotFoundError)
     except tfds.core.DatasetNotFoundError as error:
         raise UserError(
             f"data.name={name}: {str(error).splitlines()[0]} Looked in {root} and in TFDS's own list; give digits, a "
-            f"TFDS name, or the folder of a prepared set"
+            "TFDS name, or the path of a folder of images, of an .npz or of a prepared set"
         ) from None
     if not builder.info.splits:
         raise UserError(f"data.name={name}: is not prepared in {root}; type: {_prepare(name)}")

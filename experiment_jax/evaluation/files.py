@@ -13,8 +13,10 @@ from ml_collections import ConfigDict
 from experiment_jax.config import numbers
 from experiment_jax.config.places import place
 from experiment_jax.data import image_files, load
-from experiment_jax.data.image_arrays import as_bytes, as_shape
+from experiment_jax.data.folders import listed
+from experiment_jax.data.image_arrays import as_shape
 from experiment_jax.data.labels import as_classes, of_folders
+from experiment_jax.data.npz import arrays, as_bytes
 from experiment_jax.data.split import UNPAIRED, Split
 from experiment_jax.errors import UserError
 from experiment_jax.evaluation import protocol as protocols
@@ -26,7 +28,6 @@ from experiment_jax.runs.run import Run
 log = logging.getLogger(__name__)
 
 FEWEST = 4  # images that precision and recall can be taken of
-ARRAYS = ("images", "arr_0"), ("labels", "arr_1")  # names in an .npz; the second of each is numpy's own
 Read = tuple[np.ndarray, np.ndarray | None]  # images uint8 [N, height, width, channels], labels int32 [N] or None
 
 
@@ -101,7 +102,7 @@ def read_images(path: str | Path, data: ConfigDict, flag: str = "--images") -> S
 
 def _read_folder(folder: Path, shape: tuple[int, int, int], class_names: Sequence[str]) -> Read:
     """The images of all files under a folder, and labels where the folders in it are classes."""
-    files = image_files.listed(folder)
+    files = listed(folder)
     images = image_files.read_all(files, shape, f"the data set's images are {shape[1]}x{shape[0]}")
     with _beginning(folder):
         return images, of_folders([file.relative_to(folder) for file in files], class_names)
@@ -114,34 +115,9 @@ def _read_npz(path: Path, shape: tuple[int, int, int], class_names: Sequence[str
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path}: is no .npz, or the beginning of one; give an .npz or a folder of images")
     with _beginning(path):
-        images, labels = _arrays(path)
+        images, labels = arrays(path)
         images = as_shape(as_bytes(images), shape)
         return images, None if labels is None else as_classes(labels, len(images), class_names)
-
-
-def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The arrays of an .npz that hold images and labels, as they are. Nothing is unpickled."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = archive.files
-            images, labels = (next((name for name in pair if name in names), None) for pair in ARRAYS)
-            if images is None:
-                raise UserError(f"holds {', '.join(names) or 'nothing'}; name its arrays images and labels")
-            if others := [name for name in names if name not in (images, labels)]:
-                log.warning("%s: what is not read: %s", path, ", ".join(others))
-            found = archive[images], None if labels is None else archive[labels]
-    except UserError:
-        raise
-    except Exception as error:  # whatever a broken archive makes of its readers
-        if "allow_pickle" in str(error):
-            raise UserError(
-                "holds Python objects, which are not read; save numbers or text, as array.astype(str)"
-            ) from None
-        reason = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"cannot be read ({reason[0]}); save it again") from error
-    if not all(each is None or isinstance(each, np.ndarray) for each in found):
-        raise UserError("holds files that are no arrays; save it by np.savez")
-    return found
 
 
 @contextlib.contextmanager

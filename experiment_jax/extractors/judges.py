@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config import load as configs
 from experiment_jax.config.places import place, shipped
+from experiment_jax.data.load import Wanted
 from experiment_jax.data.load import title as title_of_data
 from experiment_jax.devices import cache
 from experiment_jax.errors import Unwritable, UserError
@@ -91,6 +92,8 @@ def find(name: str, data: ConfigDict, train: Train, setting: str = "judge") -> J
 def recipe(name: str, data: ConfigDict, setting: str = "judge") -> ConfigDict:
     """The config of a judge, for the data set that a run sees: checked to see the same images.
 
+    A recipe that names no data set is of any, under the run's own settings of it.
+
     Args:
         name: the recipe.
         data: the run's data section.
@@ -100,13 +103,17 @@ def recipe(name: str, data: ConfigDict, setting: str = "judge") -> ConfigDict:
         UserError: it judges another data set, or the same set cropped or resized otherwise, or another label of it.
     """
     config = configs.load(name)
+    if not config.data.name:  # of any set
+        with config.unlocked():
+            config.data.update({key: data.get(key) for key in ("name", *Wanted._fields)})
+        return config
     if title_of_data(config.data.name) != title_of_data(data.name):
         raise UserError(f"{setting}={name}: judges {config.data.name}, not {data.name}; name a judge of {data.name}")
-    for key in ("crop", "size", "label"):
-        if config.data[key] != data[key]:
+    for key in Wanted._fields:
+        if config.data[key] != data.get(key):
             raise UserError(
-                f"{setting}={name}: sees data.{key}={config.data[key]}, not {data[key]}; name a judge "
-                f"whose config sets data.{key}={data[key]}"
+                f"{setting}={name}: sees data.{key}={config.data[key]}, not {data.get(key)}; name a judge "
+                f"whose config sets data.{key}={data.get(key)}"
             )
     with config.unlocked():
         config.data.name = data.name  # wherever the run's own set lies

@@ -1,17 +1,19 @@
 """A run's directory: its config, and what of that may change when it is continued."""
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiment_jax.config import durations
+from experiment_jax.config import durations, places
 from experiment_jax.config.places import lasting_data, place
 from experiment_jax.config.types import OPTIONAL, flat, from_json, to_json
-from experiment_jax.data.tfds import title
+from experiment_jax.data.names import members, title
 from experiment_jax.errors import UserError
 from experiment_jax.files import write_text
 
@@ -24,6 +26,7 @@ BOOKKEEPING = (
     "on_nonfinite",
 )
 EVALUATION = ("judge", "witnesses", "evaluation", "tracker")  # what a training does not depend on
+MOVED = "absolute_paths"  # in config.json: those that are relative there
 MACHINE = ("parallel", "data.resident")  # how it is computed, not what
 
 
@@ -98,8 +101,33 @@ def origin(config: ConfigDict, stage: str, upstream: Mapping[str, str] | None = 
 
 
 def write_config(workdir: Path, config: ConfigDict) -> None:
-    """Writes config.json, whole or not at all."""
-    write_text(Path(workdir) / "config.json", to_json(config) + "\n")
+    """Writes config.json, whole or not at all.
+
+    Where data, judges and witnesses share a folder with the run, their paths are relative to its directory. So they are
+    found where all has been moved together; for a run that was moved alone, MOVED holds the absolute ones.
+    """
+    folder, moved = os.path.abspath(workdir), {}
+
+    def near(text: str) -> str:
+        found = places.relative(text, folder)
+        if found != text:
+            moved[found] = text
+        return found
+
+    content = json.loads(to_json(_with_places(config, lambda name: "+".join(map(near, members(name))), near)))
+    write_text(Path(workdir) / "config.json", json.dumps(content | ({MOVED: moved} if moved else {}), indent=2) + "\n")
+
+
+def _with_places(config: ConfigDict, data: Callable[[str], str], change: Callable[[str], str]) -> ConfigDict:
+    """A copy with other paths of data, judges and witnesses. What else is a path is in the records of stages too."""
+
+    def path(key: str, value: str) -> str:
+        return change(value) if key.startswith("evaluation.") else value
+
+    copy = from_json(to_json(config))  # in which the same settings may be None
+    with copy.unlocked():
+        places.replace(copy, data, change, path)
+    return copy.lock()
 
 
 def read_config(workdir: Path) -> ConfigDict:
@@ -114,7 +142,11 @@ def read_config(workdir: Path) -> ConfigDict:
             f"--workdir {workdir}: holds no run; train one: python train.py --config ... --workdir {workdir}"
         )
     try:
-        return from_json(path.read_text())
+        content = json.loads(path.read_text())
+        moved = content.pop(MOVED, {}) if isinstance(content, dict) else {}
+        config = from_json(json.dumps(content))
+        here = functools.partial(places.found, absolute=moved, folder=path.parent)
+        return _with_places(config, here, here) if moved else config
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: is damaged ({error}); choose another --workdir") from None
     except ValueError as error:

@@ -124,13 +124,13 @@ def _check_same_view(setting: str, task: Task, view: str, record: Mapping[str, A
     was, now = record["data"], config.data
     if view != view_name(task.section):
         raise UserError(f"{setting}: was trained on view={view}; type --config.{task.name}.view={view}")
-    keys = ["name", "crop", "size"]
+    keys = ["name", "crop", "size", "channels", "image", "test"]
     if view not in ("paired", "validation"):
         keys += ["unpaired"] if now.unpaired is None else ["unpaired", "paired"]
     if task.view.labels is not None:
         keys += ["label", "paired", "validation"]
     for key in keys:
-        there, here = was[key], now[key]
+        there, here = was.get(key), now.get(key)
         same = title(there) == title(here) if key == "name" else there == here
         if not same:
             raise UserError(f"{setting}: was trained on images of data.{key}={there}; type --config.data.{key}={there}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config import numbers
 from experiment_jax.config.load import override
-from experiment_jax.config.places import place
+from experiment_jax.config.places import lasting_data, place
 from experiment_jax.config.types import from_json, to_json
 from experiment_jax.data import conditions, load, passes
 from experiment_jax.data.split import Dataset, Split
@@ -196,29 +197,35 @@ def _keys(root: jax.Array, rows: jax.Array) -> jax.Array:
     return jax.vmap(lambda number: jax.random.fold_in(root, number))(rows)
 
 
-def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | None = None) -> Run:
+def load_run(
+    workdir: str | Path, step: int | None = None, dataset: Dataset | None = None, data: str | Path | None = None
+) -> Run:
     """The run in `workdir`; needs nothing but that and its data set.
 
     Args:
         workdir: a run directory.
         step: a checkpoint of the last stage, 0 or more; by default what the finished stage froze.
         dataset: what it was trained on, where that was not the data set that the config names.
+        data: where the data set lies now, if it was moved.
 
     Raises:
-        UserError: no run there, a stage that is not finished or is damaged, or no checkpoint of that step.
+        UserError: no run there, a stage that is not finished or is damaged, no checkpoint of that step, or `data` that
+            is not what the run was trained on.
     """
     workdir = place(workdir, "--workdir")
     if step is not None:
         step = numbers.whole(step, "--step", 0, numbers.LARGEST_SEED)
-    config = directory.read_config(workdir)
+    config = as_trained = directory.read_config(workdir)
+    if data is not None:
+        config = _with_data(config, data)
     dataset = dataset or load.load(config.data, config.seed)
     tasks = build(config, dataset)
     model, reached = Model(), 0
     for task in tasks:
         if task is tasks[-1] and step is not None:
-            frozen, reached = _from_checkpoint(workdir, config, task, model.params, step), step
+            frozen, reached = _from_checkpoint(workdir, as_trained, task, model.params, step), step
         else:
-            origin = directory.origin(config, task.name, verified.digests(model.params))
+            origin = directory.origin(as_trained, task.name, verified.digests(model.params))
             found = load_finished(workdir, task.name, task.stage.Frozen, origin)
             if found is None:
                 raise UserError(
@@ -226,8 +233,25 @@ def load_run(workdir: str | Path, step: int | None = None, dataset: Dataset | No
                     f"checkpoint of the last stage with --step"
                 )
             frozen, reached = found[0], found[1]["step"]
+            if data is not None:
+                _check_content(found[1], dataset, data)
         model = model.extend(task.stage).bind(**{task.name: frozen})
     return Run(workdir, config, model, reached, dataset)
+
+
+def _with_data(config: ConfigDict, data: str | Path) -> ConfigDict:
+    """The config with its data set at another place."""
+    config = from_json(to_json(config))
+    with config.unlocked():
+        config.data.name = lasting_data(os.fspath(data))
+    return config.lock()
+
+
+def _check_content(record: Mapping[str, Any], dataset: Dataset, data: str | Path) -> None:
+    """Raises UserError where a stage was trained on other images or labels. (One of another run may have been.)"""
+    here = verified.digest(dataset.arrays)
+    if "from_run" not in record and record.get("content", here) != here:
+        raise UserError(f"--data {data}: holds other images or labels than the run was trained on; give that set")
 
 
 def _from_checkpoint(workdir: Path, config: ConfigDict, task: Task, upstream: Upstream, step: int) -> Any:

@@ -9,6 +9,7 @@ from its latest checkpoint, a new one starts. After its last step a stage makes 
 
 import contextlib
 import dataclasses
+import functools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -180,6 +181,11 @@ class Preparation:
         """What the stage will be; see `reuse.identity`."""
         return reuse.identity(task, self.dataset, verified.digests(upstream))
 
+    @functools.cached_property
+    def content(self) -> str:
+        """A digest of the images and labels that the run trains on."""
+        return verified.digest(self.dataset.arrays)
+
     def validation(self, task: Task, upstream: Upstream) -> Any:
         """state -> validation metrics and pictures; see `training.validation`."""
         validate = validation(task, self.dataset)
@@ -195,6 +201,7 @@ class Preparation:
             trained_steps=task.schedule.total,
             identity=self.identity(task, upstream),
             data=self.config.data.to_dict(),
+            content=self.content,
             seed=self.config.seed,
         )
         return self._keep(task, (frozen, record), upstream)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from experiment_jax.data.decoding import with_channels
-from experiment_jax.data.image_arrays import as_bytes, as_shape
+from experiment_jax.data.image_arrays import as_shape
+from experiment_jax.data.npz import as_bytes
 
 GENERATOR = np.random.default_rng(0)
 GREY = GENERATOR.integers(0, 256, (11, 5, 4, 1), dtype=np.uint8)

@@ -10,7 +10,8 @@ from PIL import Image
 
 from experiment_jax.config.sections import experiment
 from experiment_jax.data import load
-from experiment_jax.data.image_files import listed, read, read_all
+from experiment_jax.data.folders import listed
+from experiment_jax.data.image_files import read, read_all
 from experiment_jax.errors import UserError
 
 WANTED = "the data set's images are 8x8"

@@ -13,6 +13,7 @@ from PIL import Image
 from experiment_jax import load_config
 from experiment_jax.config.sections import experiment
 from experiment_jax.data import load
+from experiment_jax.data.fit import fit
 from experiment_jax.data.split import UNPAIRED, view
 from experiment_jax.extractors import judges
 
@@ -121,7 +122,7 @@ def test_a_crop_is_the_central_square(crop):
 def test_a_crop_leaves_as_much_on_one_side_as_on_the_other(height, width, crop):
     crop = min(crop, height, width)
     image = np.arange(height * width, dtype=np.uint16).reshape(height, width, 1)
-    kept = load.fit(image, crop, None)
+    kept = fit(image, crop, None)
     assert kept.shape == (crop, crop, 1)
     first, last = int(kept[0, 0, 0]), int(kept[-1, -1, 0])
     above, left = divmod(first, width)
@@ -134,23 +135,23 @@ def test_a_size_is_pillows_bicubic_after_the_crop(channels):
     image = np.random.default_rng(1).integers(0, 256, (12, 11, channels), np.uint8)
     plane = Image.fromarray(image[1:10, 1:10].squeeze())
     expected = np.asarray(plane.resize((4, 4), Image.Resampling.BICUBIC)).reshape(4, 4, channels)
-    np.testing.assert_array_equal(load.fit(image, 9, 4), expected)
+    np.testing.assert_array_equal(fit(image, 9, 4), expected)
 
 
 def test_a_reduction_does_not_alias():
     stripes = np.zeros((32, 32, 1), np.uint8)
     stripes[:, ::2] = 200  # every other column: picking every fourth would see one colour only
-    inside = load.fit(stripes, None, 8)[:, 2:-2].astype(int)
+    inside = fit(stripes, None, 8)[:, 2:-2].astype(int)
     assert np.abs(inside - 100).max() <= 2
     flat = np.full((13, 11, 3), 77, np.uint8)
-    np.testing.assert_array_equal(load.fit(flat, None, 5), np.full((5, 5, 3), 77))
+    np.testing.assert_array_equal(fit(flat, None, 5), np.full((5, 5, 3), 77))
 
 
 @pytest.mark.parametrize("name", [str(TINY), "digits"])  # the second is more than one chunk, the last of them not full
 def test_every_image_of_every_split_is_resized(name):
     for split in ("train", "test"):
         small, whole = read(name, split, crop=7, size=5)[0], read(name, split)[0]
-        expected = np.stack([load.fit(image, 7, 5) for image in whole.images])
+        expected = np.stack([fit(image, 7, 5) for image in whole.images])
         np.testing.assert_array_equal(small.images, expected)
         np.testing.assert_array_equal(small.labels, whole.labels)
 
@@ -166,7 +167,7 @@ def test_sets_of_different_sizes_are_joined_at_one(folder, refused):
     whole, names = read(joined, size=11)
     assert whole.images.shape == (18, 11, 11, 3) and names == ("faces", "other")
     np.testing.assert_array_equal(whole.labels, [0] * 13 + [1] * 5)
-    np.testing.assert_array_equal(whole.images[13:], [load.fit(image, None, 11) for image in colours])
+    np.testing.assert_array_equal(whole.images[13:], [fit(image, None, 11) for image in colours])
     assert read(joined, crop=10)[0].images.shape == (18, 10, 10, 3)
     message = refused(read, f"{faces}+digits", size=8)
     assert "faces 8x8x3, digits 8x8x1" in message and "channels" in message
