@@ -57,26 +57,31 @@ def examples(
     Raises:
         UserError: an image that is smaller than the crop, or of another shape.
     """
-    rows = source.rows(index)
-    for row in rows:
+    images, labels = [], []
+    for row in source.rows(index):
         fits = min(row["image"].shape[:2])
         if crop is not None and crop > fits:
             raise UserError(
                 f"data.crop={crop}: {title(source.name)} has images of {_text(row['image'].shape)}, which are "
                 f"smaller; type --config.data.crop={fits}"
             )
-    images = [fit(row["image"], crop, size) for row in rows]
-    other = next((image.shape for image in images if shape not in (None, image.shape)), None)
-    if other is not None:
-        if shape[:2] == other[:2]:
-            raise UserError(
-                f"data.name={source.name}: has images in colours and grey ones; type --config.data.channels=3, or 1"
-            )
+        images.append(fit(row["image"], crop, size))
+        labels.append(row["label"])
+        _check_shape(source, images[-1].shape, shape)
+    return images, labels
+
+
+def _check_shape(source: Source, found: tuple[int, ...], shape: tuple[int, ...] | None) -> None:
+    if shape in (None, found):
+        return
+    if shape[:2] == found[:2]:
         raise UserError(
-            f"data.name={source.name}: images must be of one size; it has {_text(shape)} and {_text(other)}; "
-            f"type --config.data.size={min(*shape[:2], *other[:2])}"
+            f"data.name={source.name}: has images in colours and grey ones; type --config.data.channels=3, or 1"
         )
-    return images, [row.get("label", 0) for row in rows]
+    raise UserError(
+        f"data.name={source.name}: images must be of one size; it has {_text(shape)} and {_text(found)}; "
+        f"type --config.data.size={min(*shape[:2], *found[:2])}"
+    )
 
 
 def common_shape(name: str, sources: list[Source], crop: int | None, size: int | None) -> tuple[int, int, int]:

@@ -97,14 +97,15 @@ def source(name: str, split: str, decode: Decode) -> Source:
     paths = [path for _, path, _ in found]
     labels = np.array([number for *_, number in found], np.int32)
 
-    def contents(index: Sequence[int]) -> list[bytes]:
-        return [_named(name, content, root / paths[i]) for i in index]
+    def contents(index: Sequence[int]) -> Iterator[bytes]:
+        return (_named(name, content, root / paths[i]) for i in index)
 
-    def rows(index: Sequence[int]) -> list[dict[str, Any]]:
-        return [dict(image=shown(i), label=int(labels[i])) for i in index]
+    def rows(index: Sequence[int]) -> Iterator[dict[str, Any]]:
+        return (
+            dict(image=shown(*pair), label=int(labels[pair[0]])) for pair in zip(index, contents(index), strict=True)
+        )
 
-    def shown(i: int) -> np.ndarray:
-        [encoded] = contents([i])
+    def shown(i: int, encoded: bytes) -> np.ndarray:
         try:
             return decode(encoded, 0)
         except UserError as error:
@@ -181,9 +182,10 @@ def _with_unlabelled(classes: dict[str, Path], folders: list[Path]) -> dict[str,
 
 def _files(folder: Path, called: str) -> list[Path]:
     """The files of a class; of images without a label there may be none."""
-    if not called and not any(_entries(folder)):
-        return []
-    return listed(folder)
+    files = sorted(_below(folder, ()))
+    if called and not files:
+        raise UserError(f"{folder}: is a class without an image; put some into it, or remove it")
+    return files
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:

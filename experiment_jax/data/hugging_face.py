@@ -8,7 +8,7 @@ folder (`HF_HOME`). Images are decoded by `data.decoding`, not by `datasets`.
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,13 @@ def source(name: str, split: str, image: str | None, label: str | None, decode: 
         except ValueError as error:
             raise UserError(f"data.name={name}: column {label}: {error}") from None
 
-    def contents(index: Sequence[int]) -> list[bytes]:
-        rows = _reading(name, lambda: table[np.asarray(index).tolist()])[image]
-        return [_content(name, number, row) for number, row in zip(index, rows, strict=True)]
+    def contents(index: Sequence[int]) -> Iterator[bytes]:
+        return (_content(name, i, _reading(name, lambda i=i: table[int(i)][image])) for i in index)
 
-    def rows(index: Sequence[int]) -> list[dict[str, Any]]:
-        found = zip(index, contents(index), strict=True)
-        return [dict(image=shown(number, content), label=int(labels[number])) for number, content in found]
+    def rows(index: Sequence[int]) -> Iterator[dict[str, Any]]:
+        return (
+            dict(image=shown(*pair), label=int(labels[pair[0]])) for pair in zip(index, contents(index), strict=True)
+        )
 
     def shown(number: int, content: bytes) -> np.ndarray:
         try:

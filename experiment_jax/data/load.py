@@ -1,14 +1,14 @@
 """Data sets read as uint8 arrays, whatever they are kept in: brought to some channels, cropped, resized and joined.
 
-Raw images are held a chunk at a time, so that a large set costs the memory of its cropped and resized images only; and
-one that is not resident costs the memory of its labels.
+Raw images are held one at a time and thread, so that a large set costs the memory of its cropped and resized images
+only; and one that is not resident costs the memory of its labels.
 """
 
 import dataclasses
 import functools
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +18,10 @@ from experiment_jax.data import folders, hugging_face, npz
 from experiment_jax.data import tfds as prepared
 from experiment_jax.data.decoding import as_channels, decode
 from experiment_jax.data.fit import check_sides, common_shape, examples, scattered
-from experiment_jax.data.lazy_images import Images
+from experiment_jax.data.lazy_images import Images, ahead
 from experiment_jax.data.names import kind, members, root
 from experiment_jax.data.names import title as title_of_one
-from experiment_jax.data.source import Source, chunks, held_out, of_arrays
+from experiment_jax.data.source import CHUNK, Source, chunks, held_out, of_arrays
 from experiment_jax.data.split import Dataset, Split, choose, divide
 from experiment_jax.errors import UserError
 
@@ -97,12 +97,18 @@ def _read(name: str, split: str, root: str, wanted: Wanted, resident: str) -> tu
         return Split(images, _labels(sources)), titles
     images, labels, at = np.empty((count, *shape), np.uint8), np.empty(count, np.int32), 0
     for number, source in enumerate(sources):
-        for index in chunks(source.count):
-            chunk, own = examples(source, index, crop, size, shape)
+        read = functools.partial(_chunk, source, crop, size, shape)
+        for chunk, own in ahead(read, range(0, source.count, CHUNK)):
             images[at : at + len(chunk)] = chunk
             labels[at : at + len(chunk)] = number if joined else own
             at += len(chunk)
     return Split(images, labels), titles
+
+
+def _chunk(
+    source: Source, crop: int | None, size: int | None, shape: tuple[int, int, int], start: int
+) -> tuple[list[np.ndarray], list[int]]:
+    return examples(source, range(start, min(start + CHUNK, source.count)), crop, size, shape)
 
 
 def _labels(sources: list[Source]) -> np.ndarray:
@@ -167,10 +173,8 @@ def _part(name: str, split: str, root: str, wanted: Wanted, joined: bool) -> Sou
         if split == "train" and not joined:
             _check_classes(found, share)
 
-    def rows(index: Sequence[int]) -> list[dict[str, Any]]:
-        return [
-            {**row, "image": shown(row["image"], number)} for number, row in zip(index, found.rows(index), strict=True)
-        ]
+    def rows(index: Sequence[int]) -> Iterator[dict[str, Any]]:
+        return (row | {"image": shown(row["image"], i)} for i, row in zip(index, found.rows(index), strict=True))
 
     def shown(image: np.ndarray, number: int) -> np.ndarray:
         try:

@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 UNKNOWN = -1  # the label of an image that has none; TFDS's own, too
-CHUNK = 1024  # raw images held at once
+CHUNK = 512  # examples that are read together
 WITHOUT = (None, "", str(UNKNOWN))  # values that stand for no label, beside NaN
 Decode = Callable[[bytes, int], np.ndarray]  # the content of an image file, channels -> uint8 [height, width, channels]
 
@@ -21,18 +21,18 @@ class Source:
         name: as it was given.
         count: of its examples.
         class_names: () where it has no labels, or where labels are not used.
-        rows: the examples at some indices, dictionaries with an `image` uint8 `[height, width, channels]` and a
-            `label`, -1 where there is none.
+        rows: the examples at some indices, each read when it is asked for: dictionaries with an `image` uint8
+            `[height, width, channels]` and a `label`, -1 where there is none.
         labels: the labels at some indices; no image is decoded for them.
-        contents: the images at some indices as bytes, as they are stored.
+        contents: the images at some indices as bytes, as they are stored; each read when it is asked for.
     """
 
     name: str
     count: int
     class_names: tuple[str, ...]
-    rows: Callable[[Sequence[int]], list[dict[str, Any]]]
+    rows: Callable[[Sequence[int]], Iterable[dict[str, Any]]]
     labels: Callable[[Sequence[int]], list[int]]
-    contents: Callable[[Sequence[int]], list[bytes]]
+    contents: Callable[[Sequence[int]], Iterable[bytes]]
 
     def take(self, index: np.ndarray) -> "Source":
         """The examples at int64 `[n]`."""
@@ -54,9 +54,9 @@ def of_arrays(name: str, images: np.ndarray, labels: np.ndarray, class_names: tu
         name,
         len(images),
         class_names,
-        lambda index: [dict(image=images[i], label=labels[i]) for i in index],
+        lambda index: (dict(image=images[i], label=labels[i]) for i in index),
         lambda index: labels[np.asarray(index)].tolist(),
-        lambda index: [images[i].tobytes() for i in index],
+        lambda index: (images[i].tobytes() for i in index),
     )
 
 

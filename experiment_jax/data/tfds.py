@@ -7,7 +7,7 @@ not, and the two do not give the same arrays.
 import dataclasses
 import importlib.util
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +90,17 @@ class _Records:
     read: Callable[[Sequence[int]], list[dict[str, Any]]]
     decode: Decode
 
-    def rows(self, index: Sequence[int]) -> list[dict[str, Any]]:
+    def rows(self, index: Sequence[int]) -> Iterator[dict[str, Any]]:
         """See `Source`."""
-        return [dict(image=self._image(i, row), label=self._class(i, row)) for i, row in self._found(index)]
+        return (dict(image=self._image(i, row), label=self._class(i, row)) for i, row in self._found(index))
 
     def labels(self, index: Sequence[int]) -> list[int]:
         """See `Source`."""
         return [self._class(i, row) for i, row in self._found(index)]
 
-    def contents(self, index: Sequence[int]) -> list[bytes]:
+    def contents(self, index: Sequence[int]) -> Iterator[bytes]:
         """See `Source`."""
-        return [bytes(row[self.image]) for _, row in self._found(index)]
+        return (bytes(row[self.image]) for _, row in self._found(index))
 
     def _found(self, index: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
         found = list(zip(index, _reading(self.name, lambda: self.read(index)), strict=True))

@@ -218,6 +218,8 @@ def load_run(
     config = as_trained = directory.read_config(workdir)
     if data is not None:
         config = _with_data(config, data)
+    elif dataset is None and (gone := [each for each in config.data.name.split("+") if _is_gone(each)]):
+        raise UserError(f"--workdir {workdir}: its data set {gone[0]} is not there any more; type --data PATH")
     dataset = dataset or load.load(config.data, config.seed)
     tasks = build(config, dataset)
     model, reached = Model(), 0
@@ -237,6 +239,10 @@ def load_run(
                 _check_content(found[1], dataset, data)
         model = model.extend(task.stage).bind(**{task.name: frozen})
     return Run(workdir, config, model, reached, dataset)
+
+
+def _is_gone(name: str) -> bool:
+    return os.path.isabs(name) and not os.path.exists(name)
 
 
 def _with_data(config: ConfigDict, data: str | Path) -> ConfigDict:
