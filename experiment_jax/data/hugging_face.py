@@ -38,8 +38,7 @@ def source(name: str, split: str, image: str | None, label: str | None, decode: 
         name: the folder of a set that was saved or of Parquet files, or one such file.
         split: one of `splits`.
         image: the column of images; None: image.
-        label: the column of labels, class labels, numbers, truth values or words; None: labels do not
-            matter.
+        label: the column of labels, class labels, numbers, truth values or words; None: labels do not matter.
         decode: `data.decoding.decode`.
 
     Raises:
@@ -48,7 +47,6 @@ def source(name: str, split: str, image: str | None, label: str | None, decode: 
     found = _tables(name)
     table, train = found[split], found["train"]
     image = _column(name, table, image or "image", "image")
-    table = _reading(name, lambda: table.cast_column(image, _datasets(name).Image(decode=False)))
     labels, class_names = np.zeros(len(table), np.int32), ()
     if label is not None:
         label = _column(name, table, label, "label")
@@ -56,6 +54,8 @@ def source(name: str, split: str, image: str | None, label: str | None, decode: 
             labels, class_names = _classes(table, train, label)
         except ValueError as error:
             raise UserError(f"data.name={name}: column {label}: {error}") from None
+    encoded = _datasets(name).Image(decode=False)
+    table = _reading(name, lambda: table.select_columns(image).cast_column(image, encoded))
 
     def contents(index: Sequence[int]) -> Iterator[bytes]:
         return (_content(name, i, _reading(name, lambda i=i: table[int(i)][image])) for i in index)
@@ -135,6 +135,10 @@ def _classes(table: Any, train: Any, label: str) -> tuple[np.ndarray, tuple[str,
     if type(feature).__name__ != "ClassLabel":
         return classes_of(values, classes_of(list(train[label]))[1])
     labels = np.array([UNKNOWN if value is None else value for value in values], np.int32)
+    if not UNKNOWN <= labels.min() <= labels.max() < len(feature.names):
+        raise ValueError(
+            f"labels are from {labels.min()} to {labels.max()}; its classes are 0 to {len(feature.names) - 1}"
+        )
     return labels, tuple(feature.names)
 
 

@@ -12,7 +12,8 @@ from experiment_jax.errors import UserError
 log = logging.getLogger(__name__)
 
 ARRAYS = ("images", "arr_0"), ("labels", "arr_1")  # names in an .npz; the second of each is numpy's own
-CHANNELS = (1, 2, 3, 4)  # the last of two or four is opacity
+CHANNELS = (1, 2, 3, 4)
+WITH_OPACITY = (2, 4)
 
 
 def source(name: str, image: str | None, label: str | None) -> Source:
@@ -46,9 +47,10 @@ def _channels_last(images: np.ndarray) -> np.ndarray:
     found = images.shape
     if len(found) == 3:
         return images[..., None]
-    if len(found) == 4 and found[-1] in CHANNELS:
+    last, second = (len(found) == 4 and found[axis] in CHANNELS for axis in (-1, 1))
+    if last and not (second and found[-1] in WITH_OPACITY):
         return images
-    if len(found) == 4 and found[1] in CHANNELS:
+    if second and not last:
         return np.moveaxis(images, 1, -1)
     raise UserError(f"images are {list(found)}; save them as [N, height, width] or [N, height, width, 1 or 3]")
 

@@ -217,6 +217,19 @@ def test_a_label_that_is_no_class_is_named_and_minus_one_is_none(resident, tmp_p
     np.testing.assert_array_equal(found.labels, [-1 if i == 7 else i % 10 for i in range(20)])
 
 
+def test_features_of_other_names_are_read(tmp_path, refused):
+    digits = [(each, number % 10) for number, each in enumerate(load_digits().images[:20].astype(np.uint8))]
+    folder = tmp_path / "renamed" / "1.0.0"
+    write(folder, {"train": digits}, tuple("0123456789"), names={"image": "img", "label": "fine_label"})
+    found = read(str(folder), "train", image="img", label="fine_label")[0]
+    np.testing.assert_array_equal(found.images[..., 0], [image for image, _ in digits])
+    assert found.labels.tolist() == [label for _, label in digits]
+    message = refused(read, str(folder), "train", label="fine_label")
+    assert "has no feature image; type --config.data.image=FEATURE: it has " in message and "img" in message
+    test, rest = (read(str(folder), split, image="img", label="fine_label", test=0.3)[0] for split in ("test", "train"))
+    assert len(test) + len(rest) == 20 and min(len(test), len(rest)) > 1
+
+
 def content(image, kind="PNG", **options):
     with io.BytesIO() as file:
         image.save(file, kind, **options)

@@ -29,26 +29,33 @@ def png(image: np.ndarray | bytes) -> bytes:
         return file.getvalue()
 
 
-def example(image: np.ndarray | bytes, label: int | None, feature: str) -> bytes:
+def example(image: np.ndarray | bytes, label: int | None, feature: str, named: str = "image") -> bytes:
     message = tf_example_pb2.Example()
-    message.features.feature["image"].bytes_list.value.append(png(image))
+    message.features.feature[named].bytes_list.value.append(png(image))
     if label is not None:
         message.features.feature[feature].int64_list.value.append(int(label))
     return message.SerializeToString()
 
 
-def write(folder: Path, splits: dict, classes: tuple[str, ...] = (), truth: str = "") -> None:
+def write(
+    folder: Path, splits: dict, classes: tuple[str, ...] = (), truth: str = "", names: dict[str, str] | None = None
+) -> None:
     """Writes the prepared set `folder` = NAME/VERSION: {split: [(image uint8 [height, width(, 3)], label), …]}.
 
     In place of an image there may be the content of an image file.
     With `classes` labels are their numbers, with `truth` truth values of attributes/<truth>; else there are none.
+    `names`: what the features image and label are called.
     """
+    named = {"image": "image", "label": "label"} | (names or {})
     folder.mkdir(parents=True, exist_ok=True)
     name, version = folder.parts[-2:]
     documents = []
     for split, examples in splits.items():
-        feature = f"attributes/{truth}" if truth else "label"
-        records = [example(image, label if classes or truth else None, feature) for image, label in examples]
+        feature = f"attributes/{truth}" if truth else named["label"]
+        labels = [label if classes or truth else None for _, label in examples]
+        records = [
+            example(image, label, feature, named["image"]) for (image, _), label in zip(examples, labels, strict=True)
+        ]
         writer = ArrayRecordWriter(str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
         for record in records:
             writer.write(record)
@@ -63,24 +70,24 @@ def write(folder: Path, splits: dict, classes: tuple[str, ...] = (), truth: str 
         )
     information = {"fileFormat": "array_record", "name": name, "splits": documents, "version": version}
     (folder / "dataset_info.json").write_text(json.dumps(information, indent=2) + "\n")
-    (folder / "features.json").write_text(json.dumps(features(splits, classes, truth), indent=2) + "\n")
+    (folder / "features.json").write_text(json.dumps(features(splits, classes, truth, named), indent=2) + "\n")
     if classes:
-        (folder / "label.labels.txt").write_text("\n".join(classes) + "\n")
+        (folder / f"{named['label']}.labels.txt").write_text("\n".join(classes) + "\n")
 
 
-def features(splits: dict, classes: tuple[str, ...], truth: str) -> dict:
+def features(splits: dict, classes: tuple[str, ...], truth: str, named: dict[str, str]) -> dict:
     """The features.json of a set; sides that differ between its images are left open."""
     images = [image for examples in splits.values() for image, _ in examples if not isinstance(image, bytes)]
     shapes = {(*image.shape, 1)[:3] for image in images} or {(-1, -1, -1)}
     sides = [str(sizes.pop()) if len(sizes := set(side)) == 1 else "-1" for side in zip(*shapes, strict=True)]
     found = {
-        "image": {
+        named["image"]: {
             "image": {"dtype": "uint8", "shape": {"dimensions": sides}},
             "pythonClassName": "tensorflow_datasets.core.features.image_feature.Image",
         }
     }
     if classes:
-        found["label"] = {
+        found[named["label"]] = {
             "classLabel": {"numClasses": str(len(classes))},
             "pythonClassName": "tensorflow_datasets.core.features.class_label_feature.ClassLabel",
         }

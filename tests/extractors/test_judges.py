@@ -86,6 +86,24 @@ def test_a_judge_without_a_shipped_one_is_trained_once_and_can_be_handed_on(tmp_
     assert "judge=" in message and "(shape: [8, 8, 1], not [6, 6, 1])" in message
 
 
+def test_a_recipe_of_no_set_is_of_the_runs_own_under_its_settings(tmp_path, one, refused):
+    recipe = "configs/judge_folder.py:smoke"
+    images, labels = vars(read(data(), "train")[0]).values()
+    np.savez(tmp_path / "set.npz", images=images[:200], labels=labels[:200])
+    own = data(name=str(tmp_path / "set.npz"), size=16, test=0.25)
+    found = judges.find(recipe, own, train)
+    assert found.card["data"]["shape"] == [16, 16, 1] and found.card["data"]["images"] < 200
+    assert judges.find(recipe, own, no_training) is found
+    config = load_config(recipe, {"data.name": own.name, "data.size": 16, "data.channels": None, "data.test": 0.25})
+    train(config, tmp_path / "run", one)
+    judges.keep(load_run(tmp_path / "run"), recipe, tmp_path / "judge")
+    assert judges.find(str(tmp_path / "judge"), own, no_training).digest == found.digest
+    assert "(shape: [16, 16, 1], not [8, 8, 1])" in refused(
+        judges.find, str(tmp_path / "judge"), data(name=own.name, test=0.25), no_training
+    )
+    assert "sees data.test=None, not 0.5" in refused(judges.recipe, DIGITS, data(test=0.5))
+
+
 def test_a_written_judge_is_the_runs_to_half_precision(tmp_path, one):
     config = load_config(f"{DIGITS}:smoke")
     train(config, tmp_path / "run", one)
