@@ -1,4 +1,4 @@
-"""The neutral classifier of any data set, of images of 32 pixels or more: meant for a folder of your own.
+"""The neutral classifier of any data set, meant for a folder of your own.
 
     python train.py --config configs/judge_folder.py --config.data.name=photos --workdir runs/judge_photos
 
@@ -10,10 +10,10 @@ from experiment_jax.config.judges import judge_config, judge_variants
 
 
 def get_config():
-    config = judge_config("", steps=1500, widths=(16, 32, 64, 128))
+    config = judge_config("", steps=800, widths=(16, 32, 64, 128))
     config.data.size, config.data.channels = 64, 3
     config.data.test = 0.1
     return config
 
 
-VARIANTS = judge_variants(cas_steps=1000)
+VARIANTS = judge_variants(cas_steps=500)

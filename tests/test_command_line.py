@@ -137,7 +137,7 @@ def test_the_smoke_variant_of_every_shipped_config_trains(path, one, tmp_path, r
     # their own widths and passing over everything would take minutes.
     config = load_config(f"{path}:smoke")
     widths = {f"{stage}.widths": len(config[stage].widths) for stage in config.stages if "widths" in config[stage]}
-    own = {} if config.data.name else {"data.name": "digits", "data.size": 16}  # a recipe for any set
+    own = {} if config.data.name else {"data.name": "digits", "data.size": 32}  # a recipe for any set
     config = load_config(f"{path}:smoke", {key: (4,) * levels for key, levels in widths.items()} | own)
     name = config.data.name
     if name != "digits":
