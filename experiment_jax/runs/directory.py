@@ -151,3 +151,25 @@ def read_config(workdir: Path) -> ConfigDict:
         raise UserError(f"{path}: is damaged ({error}); choose another --workdir") from None
     except ValueError as error:
         raise UserError(f"{path}: {error}; train again in another --workdir") from None
+
+
+def with_data(workdir: Path, config: ConfigDict, data: str | Path | None) -> ConfigDict:
+    """A run's config with its data set where that lies now.
+
+    Args:
+        workdir: the run's directory.
+        config: from `read_config`.
+        data: the place, if it was moved.
+
+    Raises:
+        UserError: no place is given and the data set is gone, or one that `place` refuses.
+    """
+    if data is None:
+        gone = [each for each in config.data.name.split("+") if os.path.isabs(each) and not os.path.exists(each)]
+        if gone and not os.path.exists(config.data.name):
+            raise UserError(f"--workdir {workdir}: its data set {gone[0]} is not there any more; type --data PATH")
+        return config
+    config = from_json(to_json(config))
+    with config.unlocked():
+        config.data.name = lasting_data(os.fspath(data))
+    return config.lock()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.config import numbers
 from experiment_jax.config.load import override
-from experiment_jax.config.places import lasting_data, place
+from experiment_jax.config.places import place
 from experiment_jax.config.types import from_json, to_json
 from experiment_jax.data import conditions, load, passes
 from experiment_jax.data.split import Dataset, Split
@@ -216,10 +215,8 @@ def load_run(
     if step is not None:
         step = numbers.whole(step, "--step", 0, numbers.LARGEST_SEED)
     config = as_trained = directory.read_config(workdir)
-    if data is not None:
-        config = _with_data(config, data)
-    elif dataset is None and (gone := [each for each in config.data.name.split("+") if _is_gone(each)]):
-        raise UserError(f"--workdir {workdir}: its data set {gone[0]} is not there any more; type --data PATH")
+    if dataset is None:
+        config = directory.with_data(workdir, config, data)
     dataset = dataset or load.load(config.data, config.seed)
     tasks = build(config, dataset)
     model, reached = Model(), 0
@@ -239,18 +236,6 @@ def load_run(
                 _check_content(found[1], dataset, data)
         model = model.extend(task.stage).bind(**{task.name: frozen})
     return Run(workdir, config, model, reached, dataset)
-
-
-def _is_gone(name: str) -> bool:
-    return os.path.isabs(name) and not os.path.exists(name)
-
-
-def _with_data(config: ConfigDict, data: str | Path) -> ConfigDict:
-    """The config with its data set at another place."""
-    config = from_json(to_json(config))
-    with config.unlocked():
-        config.data.name = lasting_data(os.fspath(data))
-    return config.lock()
 
 
 def _check_content(record: Mapping[str, Any], dataset: Dataset, data: str | Path) -> None:

@@ -74,6 +74,12 @@ def test_data_that_was_moved_is_named(project, moved, refused, script):
     assert "is on another file system" in refused(load_run, workdir, data="gs://bucket/set")
 
 
+def test_a_set_in_a_folder_with_a_plus_is_there(tmp_path, tiny):
+    shutil.copytree(TINY, tmp_path / "a+b" / "1.0.0")
+    config = tiny(data__name=str(tmp_path / "a+b" / "1.0.0"), data__validation=0)
+    assert directory.with_data(tmp_path, config, None) is config
+
+
 def test_another_data_set_is_refused(project, moved, refused):
     now = gone(project, moved)
     with np.load(now) as arrays:
