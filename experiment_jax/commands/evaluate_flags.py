@@ -33,7 +33,7 @@ def _add_things(parser: command_line.Parser) -> None:
     parser.add_argument("--by", metavar="METRIC[,…]", help="with --sweep: says which is best (fd_gen); plots all")
     parser.add_argument(
         "--images",
-        help="in place of a run: an .npz of images (and labels), or a folder of PNG, JPEG, WebP or GIF files",
+        help="in place of a run: an .npz of images (and labels), or a folder of image files",
     )
     parser.add_argument("--config", help="without a run: the config whose data set, judge and protocol count")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What the content of an image file shows: a PNG, JPEG, WebP or GIF.
+"""What the content of an image file shows, of the formats in FORMATS.
 
 It is known by its content alone. What it shows is what a viewer that knows nothing of colour profiles shows: palettes
 looked up, 16 bits brought to 8, inks to colours, orientation tags obeyed; gamma and profiles are left as they are. What
@@ -16,7 +16,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from experiment_jax.errors import UserError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+# Those that Pillow reads of itself and that begin with a mark of their own; so no other bytes pass for an image.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+NAMES = "PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000 or AVIF"
+BITS = 258  # the tag of a TIFF that says how many bits a sample has
 SHOWN = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "RGB"}  # Pillow's modes; and palettes
 DEEP = ("I;16B", "LA;16B", "RGB;16B", "RGBA;16B")  # Pillow's names of what a PNG of 16 bits holds
 COARSE = {
@@ -31,7 +34,7 @@ def decode(content: bytes, channels: int = 0) -> np.ndarray:
     """What the content of an image file shows, uint8 `[height, width, channels]`.
 
     Args:
-        content: of a PNG, JPEG, WebP or GIF.
+        content: of an image file.
         channels: 1 or 3, as `with_channels` makes them; else one where the file is grey, and three where it is not.
 
     Raises:
@@ -47,7 +50,7 @@ def opened(content: bytes, wanted: str = "") -> Iterator[Image.Image]:
     """An image, whole, not yet decoded; for `pixels`.
 
     Args:
-        content: of a PNG, JPEG, WebP or GIF.
+        content: of an image file.
         wanted: what a message says of the size, as "the data set's images are 28x28".
 
     Raises:
@@ -65,9 +68,7 @@ def opened(content: bytes, wanted: str = "") -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"has far too many pixels{wanted and '; '}{wanted}") from None
     except UnidentifiedImageError:
-        raise UserError(
-            "is neither a PNG nor a JPEG, WebP or GIF, or its beginning is broken; move it away, or write it again"
-        ) from None
+        raise UserError(f"is no {NAMES}, or its beginning is broken; move it away, or write it again") from None
     except Exception as error:  # Pillow raises almost anything of a file that ends too soon or lies
         reason = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"cannot be read ({reason[0]}); write it again") from error
@@ -171,15 +172,16 @@ def _open(content: bytes) -> Image.Image:
 
 def _check_end(image: Image.Image, content: bytes) -> None:
     """Refuses a PNG whose checksums are wrong, and a JPEG or GIF without the mark of its end: where zeros stand in its
-    place, Pillow decodes them without a word."""
+    place, Pillow decodes them without a word. Other formats say how long they are."""
     if image.format == "PNG":
         with Image.open(io.BytesIO(content), formats=("PNG",)) as again:
             again.verify()
         return
+    ends = True
     if image.format == "GIF":
         ends = content.rstrip(b"\0").endswith(b";")
-    else:  # an end after the last scan's start; a WebP says how long it is
-        ends = image.format == "WEBP" or content.rfind(b"\xff\xd9") >= content.rfind(b"\xff\xda")
+    elif image.format in ("JPEG", "MPO"):  # an end after the last scan's start
+        ends = content.rfind(b"\xff\xd9") >= content.rfind(b"\xff\xda")
     if not ends:
         raise UserError("ends too soon; write it again")
 
@@ -193,6 +195,8 @@ def _values(image: Image.Image) -> np.ndarray:
     else:
         ImageOps.exif_transpose(image, in_place=True)
         mode = SHOWN.get(image.mode)
+        if image.format == "TIFF" and max(image.tag_v2.get(BITS, (1,))) > 8:  # Pillow drops the lower ones
+            raise UserError("is a TIFF of more than 8 bits a sample; save it as PNG, of which 16 are read")
         if image.mode == "P":
             mode = "RGBA" if image.has_transparency_data else "RGB"
         if mode is None:

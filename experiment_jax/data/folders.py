@@ -62,7 +62,7 @@ def listed(folder: Path) -> list[Path]:
     """
     files = sorted(_below(folder, ()))
     if not files:
-        raise UserError(f"{folder}: holds no image; give a folder of PNG, JPEG, WebP or GIF files")
+        raise UserError(f"{folder}: holds no image; give a folder of image files")
     return files
 
 

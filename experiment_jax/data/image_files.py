@@ -17,7 +17,7 @@ def read(path: Path, size: tuple[int, int] | None = None, wanted: str = "") -> n
     """What an image file shows, uint8 `[height, width, channels]`; one channel where the file is grey, else three.
 
     Args:
-        path: of a PNG, JPEG, WebP or GIF.
+        path: of an image file.
         size: (height, width) that it must have; None: any.
         wanted: what a message says of that size, as "the data set's images are 28x28".
 
@@ -54,7 +54,7 @@ def opened(path: Path, wanted: str = "") -> Iterator[Image.Image]:
     """An image file, whole, not yet decoded; for `decoding.pixels`.
 
     Args:
-        path: of a PNG, JPEG, WebP or GIF.
+        path: of an image file.
         wanted: see `read`.
 
     Raises:

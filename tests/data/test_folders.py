@@ -251,7 +251,7 @@ BAD = {
     ),
     "files beside classes": (lambda folder: sizes(folder) or (folder / "3" / "x.png").rename(folder / "x.png"),
                              "plain/x.png: lies beside the folder 0; move it into a class, or away"),
-    "other files": (lambda folder: (folder / "3" / "notes.txt").write_text("x"), "3/notes.txt: is neither a PNG nor"),
+    "other files": (lambda folder: (folder / "3" / "notes.txt").write_text("x"), "3/notes.txt: is no PNG, JPEG"),
     "train beside classes": (nested, "plain: holds train and 0; give train, test and unlabelled alone"),
     "another split": (validation, "plain: holds train and val; give train, test and unlabelled alone"),
     "test alone": (only_test, "plain: holds test and no folder train; give train"),

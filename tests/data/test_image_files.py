@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from experiment_jax.config.sections import experiment
-from experiment_jax.data import load
+from experiment_jax.data import decoding, load
 from experiment_jax.data.folders import listed
 from experiment_jax.data.image_files import read, read_all
 from experiment_jax.errors import UserError
@@ -88,6 +88,16 @@ LOSSLESS = {  # of images [height, width, 1]; each grey of digits has 17 levels
     "GIF with a transparent colour that no pixel has": saved(grey, ".gif", transparency=1),
     "WebP": saved(grey, ".webp", lossless=True),
     "opaque WebP": saved(rgb, ".webp", "RGBA", lossless=True),
+    "BMP": saved(grey, ".bmp"),
+    "BMP of colours": saved(rgb, ".bmp"),
+    "BMP with a palette": saved(lambda image: palette(np.asarray(rgb(image))), ".bmp"),
+    "TIFF": saved(grey, ".tif"),
+    "opaque TIFF of colours": saved(rgb, ".tif", "RGBA", compression="tiff_lzw"),
+    "TIFF with a palette": saved(lambda image: palette(np.asarray(rgb(image))), ".tif"),
+    "PPM": saved(grey, ".pgm"),
+    "PPM of colours": saved(rgb, ".ppm"),
+    "JPEG 2000": saved(grey, ".jp2"),
+    "JPEG 2000 of colours": saved(rgb, ".jp2"),
     "16 bits of grey": lambda path, image: deep(path, image, 0),
     "16 bits of opaque grey": lambda path, image: deep(path, image, 4, opacity=True),
     "16 bits of colours": lambda path, image: deep(path, np.repeat(image, 3, axis=-1), 2),
@@ -242,7 +252,13 @@ def test_transparent_pixels_are_refused_in_every_form(write, digits, tmp_path, r
     assert "save it on a background" in error
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("bits", [np.uint16, np.int32, np.float32])
+def test_a_tiff_of_more_than_eight_bits_is_refused(bits, digits, tmp_path, refused):
+    Image.fromarray(digits[0].astype(bits) * 257).save(tmp_path / "deep.tif")
+    assert "is a TIFF of more than 8 bits a sample; save it as PNG" in refused(read, tmp_path / "deep.tif")
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
 def test_animations_are_refused(kind, digits, tmp_path, refused):
     first, second = map(Image.fromarray, digits[:2])
     first.save(tmp_path / "moving", kind, save_all=True, append_images=[second])
@@ -263,15 +279,23 @@ def test_a_gif_whose_frame_leaves_a_part_empty_is_refused(digits, tmp_path, refu
     assert "has a frame that covers a part of its image" in refused(read, tmp_path / "part.gif")
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "progressive", "WEBP", "GIF"])
+KINDS = {  # of files, and by which of Pillow's options they are written
+    **{kind: (kind, {}) for kind in decoding.FORMATS},
+    "progressive": ("JPEG", dict(progressive=True)),
+    "LZW": ("TIFF", dict(compression="tiff_lzw")),
+}
+MARKED = ("PNG", "JPEG", "progressive", "GIF")  # those with a checksum or a mark of their end
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_is_cut_anywhere_is_refused_or_whole(kind, colours, tmp_path):
     """Cut off, or with zeros in place of the rest, where a format has a mark by which that is seen."""
-    path, options = tmp_path / "cut", dict(progressive=True) if kind == "progressive" else {}
-    Image.fromarray(colours).save(path, "JPEG" if options else kind, **options)
+    path, (name, options) = tmp_path / "cut", KINDS[kind]
+    Image.fromarray(colours).save(path, name, **options)
     content, shown = path.read_bytes(), read(path)
     outcomes = []
     for length in sorted({*range(0, len(content), 5), *range(len(content) - 20, len(content))}):
-        for rest in (b"", b"\0" * (len(content) - length))[: 1 if kind == "WEBP" else 2]:
+        for rest in (b"", b"\0" * (len(content) - length))[: 2 if kind in MARKED else 1]:
             path.write_bytes(content[:length] + rest)
             try:
                 outcomes.append(np.array_equal(read(path), shown))
@@ -314,8 +338,8 @@ def test_another_size_is_refused_before_anything_is_decoded(digits, tmp_path, re
     ("content", "reason"),
     [
         (b"", "is empty, 0 bytes"),
-        (b"a note", "is neither a PNG nor a JPEG, WebP or GIF"),
-        (b"BM" + b"\0" * 60, "neither"),
+        (b"a note", "is no PNG, JPEG, WebP, GIF, BMP"),
+        (b"8BPS" + b"\0" * 60, "is no PNG"),
     ],
 )
 def test_what_is_no_image_is_refused(content, reason, tmp_path, refused):

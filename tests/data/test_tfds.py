@@ -271,7 +271,7 @@ def test_images_that_cannot_be_read_are_named_before_anything_is_written(tmp_pat
     clear = content(Image.new("RGBA", (8, 8), (0, 0, 0, 7)))
     red = content(Image.new("RGB", (8, 8), (255, 0, 0)))
     for number, (bad, reason) in enumerate(
-        [(whole[:-20], "cannot be read"), (b"no image", "is neither a PNG nor a JPEG"), (clear, "are transparent"),
+        [(whole[:-20], "cannot be read"), (b"no image", "is no PNG, JPEG"), (clear, "are transparent"),
          (red, "shows colours; the data set's images are grey"), (b"", "record 3 of train is empty")]
     ):  # fmt: skip
         folder = tmp_path / f"set{number}" / "1.0.0"

@@ -131,13 +131,13 @@ def test_a_broken_or_foreign_npz_is_refused(test_images, read, tmp_path, refused
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("3/part0/notes.txt", b"a note", "is neither a PNG nor a JPEG, WebP or GIF"),
-        ("labels.txt", b"3 4 5", "is neither a PNG nor a JPEG, WebP or GIF"),
+        ("3/part0/notes.txt", b"a note", "is no PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000 or AVIF"),
+        ("labels.txt", b"3 4 5", "is no PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000 or AVIF"),
         ("3/part0/000.png", b"", "is empty, 0 bytes"),
         (
             "3/part0/000.png",
             b"\x89PNG\r\n\x1a\n\0\0",
-            "is neither a PNG nor a JPEG, WebP or GIF, or its beginning is broken",
+            "is no PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000 or AVIF, or its beginning is broken",
         ),
     ],
 )

@@ -205,7 +205,7 @@ def test_an_image_with_transparent_pixels_is_refused(not_enlarged, tmp_path):
 
 def test_what_is_no_image_is_refused(not_enlarged, tmp_path):
     (tmp_path / "text.png").write_text("no image")
-    assert "is neither a PNG nor a JPEG" in not_enlarged(tmp_path / "text.png")
+    assert "is no PNG, JPEG" in not_enlarged(tmp_path / "text.png")
     assert "there is no such file" in not_enlarged(tmp_path / "absent.png")
     assert "cannot be read" in not_enlarged(tmp_path)  # a folder
 
