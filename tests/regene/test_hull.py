@@ -4,6 +4,7 @@ import functools
 import itertools
 import re
 import shutil
+from pathlib import Path
 
 import hypothesis.extra.numpy as arrays
 import jax
@@ -18,6 +19,7 @@ from experiment_jax import evaluate, load_run, train
 from experiment_jax.config import sections
 from experiment_jax.data.split import View
 from experiment_jax.method.stage import Context, Model
+from experiment_jax.runs.directory import read_config
 from experiment_jax.training.logger import read_metrics
 from regene_jax import hull
 from regene_jax.combinations import Bank, Weights, build_bank, combine
@@ -376,9 +378,10 @@ def test_a_hull_over_an_autoencoder_is_trained_loaded_and_evaluated_as_any_metho
     found = evaluate(run, num_samples=90)
     assert found["step"] == 0 and found["nfe"] == 1 and 0.3 < found["spread"] < 1
     assert not {"accepted", "acceptance_rate", "acceptance_rate_by_class"} & found.keys()
-    before = tree(workdir)
+    before, known = tree(workdir), read_config(workdir)
     train(config, workdir, one)
-    assert tree(workdir) == before
+    after, moved = tree(workdir), Path("config.json")  # in which paths lead from where the run was copied to
+    assert {**after, moved: before[moved]} == before and read_config(workdir) == known
 
 
 def test_a_stage_of_no_steps_needs_no_batch_that_devices_can_share(finished_hull):
