@@ -19,6 +19,7 @@ from experiment_jax import Stopped, load_config, load_run, train
 from experiment_jax.commands import command_line, process
 from experiment_jax.config.load import override, split_overrides
 from experiment_jax.data import load as data
+from experiment_jax.runs import directory
 
 PROJECT = Path(__file__).resolve().parent.parent
 DIGITS = "configs/lsdm_digits.py"
@@ -294,17 +295,19 @@ def test_every_shipped_config_is_read_without_jax():
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_a_device_that_is_not_there_is_said_in_one_line_before_anything_is_written(tmp_path):
+def test_a_device_that_is_not_there_is_said_in_one_line_before_anything_is_written(tree, tmp_path):
     # Where JAX is installed for GPUs there may be one.
     platform = "nonsense" if any(find_spec(f"jax_cuda{number}_plugin") for number in (12, 13)) else "cuda"
-    done = python("-c", BOTH, "--workdir", tmp_path / "run", JAX_PLATFORMS=platform)
+    directory.write_config(tmp_path, load_config("lsdm_digits"))  # of a run that has not begun
+    before = tree(tmp_path)
+    done = python("-c", BOTH, "--workdir", tmp_path, JAX_PLATFORMS=platform)
     assert done.stdout == "2\n2\n", done.stderr
     lines = done.stderr.splitlines()
     assert len(lines) == 2
     for line in lines:
         assert line.startswith(f"command: JAX_PLATFORMS={platform}: there is no such device (")
         assert "; type JAX_PLATFORMS=cpu, or install JAX for it" in line
-    assert not (tmp_path / "run").exists()
+    assert tree(tmp_path) == before
 
 
 def test_too_little_memory_names_the_stage_and_what_to_type(script, tmp_path):

@@ -29,6 +29,11 @@ def count(text: str) -> int:
     return number
 
 
+def spelled(name: str) -> str:
+    """How somebody who typed this command types `name`: as a script, or as an installed command."""
+    return f"python {name}.py" if os.path.basename(sys.argv[0]).endswith(".py") else f"lsdm-{name}"
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Calls `main` and leaves with status 0; with one line on standard error and 2 for what a person mistyped, or with
     128 + the number of the signal that ended it."""

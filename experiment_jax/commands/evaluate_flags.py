@@ -7,13 +7,17 @@ With --images NPZ|DIR --config configs/NAME.py it judges anybody's samples as it
 import argparse
 
 from experiment_jax.commands import command_line
-from experiment_jax.commands.modes import mode_of
+from experiment_jax.commands.modes import SWEEP, mode_of
+from experiment_jax.config.places import place
+from experiment_jax.runs import directory
 
 
 def read() -> argparse.Namespace:
-    """The command line; see `modes.mode_of` for what it raises."""
+    """The command line, checked as far as no image is read and no device looked at; see `UserError`."""
     flags = _parser().parse_args()
-    mode_of(flags)
+    mode = mode_of(flags)
+    if "workdir" in mode.needs and mode is not SWEEP:
+        directory.read_config(place(flags.workdir, "--workdir"))
     return flags
 
 

@@ -2,6 +2,7 @@
 
 import sys
 
+from experiment_jax.commands.command_line import spelled
 from experiment_jax.commands.process import prepared
 from experiment_jax.commands.train_flags import Typed
 from experiment_jax.devices import failures, processes
@@ -24,7 +25,7 @@ def _train_one(typed: Typed) -> None:
     train(typed.config, workdir)
     if processes.several() and not processes.is_first():
         return
-    print(f"finished: {workdir}; look at it with: python eval.py --workdir {workdir}", file=sys.stderr)
+    print(f"finished: {workdir}; look at it with: {spelled('eval')} --workdir {workdir}", file=sys.stderr)
 
 
 def _train_several(typed: Typed) -> int | None:
@@ -35,6 +36,6 @@ def _train_several(typed: Typed) -> int | None:
         print("\n".join(command_lines(sweep, [arg for arg in sys.argv if arg != "--sweep_list"])))
         return None
     failed = train_together(sweep) if flags.sweep_together else train_members(sweep, flags.sweep_index)
-    advice = f"look at them with: python eval.py --workdir {flags.workdir} --sweep"
+    advice = f"look at them with: {spelled('eval')} --workdir {flags.workdir} --sweep"
     print(f"{len(failed)} failed ({', '.join(failed)}); {advice}" if failed else f"finished; {advice}", file=sys.stderr)
     return 1 if failed else None

@@ -14,7 +14,9 @@ from ml_collections import ConfigDict
 from experiment_jax.commands import command_line
 from experiment_jax.config.load import load as load_config
 from experiment_jax.config.load import split_overrides
+from experiment_jax.data.names import members, missing
 from experiment_jax.errors import UserError
+from experiment_jax.runs import directory
 
 
 class Typed(NamedTuple):
@@ -37,7 +39,7 @@ class Typed(NamedTuple):
 
 
 def read() -> Typed:
-    """The command line, checked as far as no data set, directory or device is looked at; see `UserError`."""
+    """The command line, checked as far as no image is read and no device looked at; see `UserError`."""
     arguments, overrides = split_overrides(sys.argv[1:])
     flags = _parser().parse_args(arguments)
     several = bool(
@@ -49,7 +51,12 @@ def read() -> Typed:
         raise UserError("--sweep and --seeds: several processes train one run; leave --distributed out")
     if flags.sweep_together and flags.sweep_index is not None:
         raise UserError("--sweep_index: trains one member, --sweep_together all; leave one of them out")
-    return Typed(flags, overrides, load_config(flags.config, overrides), several, process)
+    config = load_config(flags.config, overrides)
+    if not several and process is None:  # of several processes the first says it to all
+        directory.check(flags.workdir, config)
+        if nothing := next(filter(None, map(missing, members(config.data.name))), ""):
+            raise UserError(nothing)
+    return Typed(flags, overrides, config, several, process)
 
 
 def _parser() -> command_line.Parser:

@@ -40,6 +40,16 @@ def kind(name: str) -> str:
     return "hugging_face" if tables(Path(path)) else "folder"
 
 
+def missing(name: str) -> str:
+    """What to say of one set whose name is a path where nothing is; "" of any other."""
+    if os.sep not in name or kind(name) != "tfds" or is_prepared(name):
+        return ""
+    return (
+        f"data.name={name}: there is no such folder or file; give a folder of images, an .npz, or the folder of a "
+        "prepared set, which holds dataset_info.json"
+    )
+
+
 def is_saved(folder: str | Path) -> bool:
     """Whether a folder holds a set that `datasets` saved, or several splits of one."""
     folder = os.path.expanduser(folder)

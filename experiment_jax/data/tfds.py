@@ -6,14 +6,13 @@ not, and the two do not give the same arrays.
 
 import dataclasses
 import importlib.util
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiment_jax.data.names import is_prepared, title
+from experiment_jax.data.names import is_prepared, missing, title
 from experiment_jax.data.source import UNKNOWN, Decode, Source
 from experiment_jax.errors import UserError
 
@@ -181,11 +180,8 @@ def _builder(tfds: Any, name: str, root: str) -> Any:
     """The builder of a prepared directory, or of a set prepared under `root`."""
     if is_prepared(name):
         return _reading(name, lambda: tfds.builder_from_directory(Path(name).expanduser()))
-    if os.sep in name:
-        raise UserError(
-            f"data.name={name}: there is no such folder or file; give a folder of images, an .npz, or the folder of a "
-            "prepared set, which holds dataset_info.json"
-        )
+    if nothing := missing(name):
+        raise UserError(nothing)
     try:
         builder = _reading(name, lambda: tfds.builder(name, data_dir=root), tfds.core.DatasetNotFoundError)
     except tfds.core.DatasetNotFoundError as error:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from experiment_jax.data.load import title as title_of_data
 from experiment_jax.drawing import pictures
 from experiment_jax.method.stage import Samples
 from experiment_jax.runs.run import Run
@@ -40,7 +41,7 @@ def summary(run: Run, results: Mapping[str, Any]) -> str:
         "passed its own tests": {"samples": "accepted", "candidates": "acceptance_rate"},
         "images a second": {"samples": "images_per_second"},
     }
-    lines = [f"{results['method']} on {results['dataset']}, step {results['step']}"]
+    lines = [f"{results['method']} on {title_of_data(results['dataset'])}, step {results['step']}"]
     for title, keys in rows.items():
         found = [f"{name} {results[key]:,.3f}" for name, key in keys.items() if key in results]
         lines += [f"  {title:26}{'   '.join(found)}"] if found else []

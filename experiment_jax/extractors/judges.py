@@ -108,7 +108,10 @@ def recipe(name: str, data: ConfigDict, setting: str = "judge") -> ConfigDict:
             config.data.update({key: data.get(key) for key in ("name", *Wanted._fields)})
         return config
     if title_of_data(config.data.name) != title_of_data(data.name):
-        raise UserError(f"{setting}={name}: judges {config.data.name}, not {data.name}; name a judge of {data.name}")
+        raise UserError(
+            f"{setting}={name}: judges {config.data.name}, not {data.name}; name a judge of that, or "
+            "configs/judge_folder.py, which is of any set"
+        )
     for key in Wanted._fields:
         if config.data[key] != data.get(key):
             raise UserError(
