@@ -157,7 +157,7 @@ def _shipped(config: ConfigDict, content: dict[str, Any]) -> Path | None:
         card = judge_files.card(folder)
         if card["data"]["title"] != content["title"] or not judge_files.same_recipe(card, config):
             continue
-        if all(card["data"][key] == content[key] for key in judge_files.COMPARED):
+        if _same_content(card, content):
             return folder
         log.warning(
             "%s is not the set that the shipped judge %s was trained on: it gets a judge of its own, under which "
@@ -168,15 +168,21 @@ def _shipped(config: ConfigDict, content: dict[str, Any]) -> Path | None:
     return None
 
 
+def _same_content(card: judge_files.Card, content: dict[str, Any]) -> bool:
+    return all(card["data"][key] == content[key] for key in judge_files.COMPARED)
+
+
 def _trained(name: str, config: ConfigDict, content: dict[str, Any], train: Train) -> Path:
     """The folder of the judge in the user's cache, trained now where it is not there.
 
     The folder's name carries a hash of the recipe, so that a changed recipe is another judge, and that of the images.
     """
-    own = f"{content['title']}-{judge_files.recipe_digest(config)}-{content['digest']}"
+    recipe_and_images = f"{judge_files.recipe_digest(config)}-{content['digest']}"
+    own = f"{content['title']}-{recipe_and_images}"
     place = cache.folder("judges") / own
-    if judge_files.is_judge(place):
-        return place
+    for known in (place, *sorted(place.parent.glob(f"*-{recipe_and_images}"))):  # a set may have been called otherwise
+        if judge_files.is_judge(known) and _same_content(judge_files.card(known), content):
+            return known
     log.info("no judge of %s is shipped: training one, once", content["title"])
     try:
         _train_into(place, name, config, train)

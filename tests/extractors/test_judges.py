@@ -94,6 +94,9 @@ def test_a_recipe_of_no_set_is_of_the_runs_own_under_its_settings(tmp_path, one,
     found = judges.find(recipe, own, train)
     assert found.card["data"]["shape"] == [16, 16, 1] and found.card["data"]["images"] < 200
     assert judges.find(recipe, own, no_training) is found
+    (tmp_path / "set.npz").rename(tmp_path / "renamed.npz")
+    own.name = str(tmp_path / "renamed.npz")
+    assert judges.find(recipe, own, no_training).digest == found.digest
     config = load_config(recipe, {"data.name": own.name, "data.size": 16, "data.channels": None, "data.test": 0.25})
     train(config, tmp_path / "run", one)
     judges.keep(load_run(tmp_path / "run"), recipe, tmp_path / "judge")
