@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import os
 import shlex
 import sys
 
+from experiment_jax.commands.command_line import spelled
 from experiment_jax.commands.modes import (
     COMPARE,
     ENLARGE,
@@ -67,9 +67,7 @@ def _evaluate(flags: argparse.Namespace) -> dict:
 
 def _typed() -> str:
     """The command as it was typed."""
-    program, *arguments = sys.argv
-    name = os.path.basename(program)
-    return shlex.join([*(["python"] if name.endswith(".py") else []), name, *arguments])
+    return f"{spelled('eval')} {shlex.join(sys.argv[1:])}"
 
 
 def _evaluate_sweep(flags: argparse.Namespace) -> dict:

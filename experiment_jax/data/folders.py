@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiment_jax.data.names import title
-from experiment_jax.data.source import UNKNOWN, Decode, Source
+from experiment_jax.data.source import UNKNOWN, Decode, Source, of_contents
 from experiment_jax.errors import UserError
 
 LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # of file managers; hidden files are passed over too (.DS_Store)
@@ -100,18 +100,13 @@ def source(name: str, split: str, decode: Decode) -> Source:
     def contents(index: Sequence[int]) -> Iterator[bytes]:
         return (_named(name, content, root / paths[i]) for i in index)
 
-    def rows(index: Sequence[int]) -> Iterator[dict[str, Any]]:
-        return (
-            dict(image=shown(*pair), label=int(labels[pair[0]])) for pair in zip(index, contents(index), strict=True)
-        )
-
     def shown(i: int, encoded: bytes) -> np.ndarray:
         try:
             return decode(encoded, 0)
         except UserError as error:
             raise UserError(f"data.name={name}: {paths[i]}: {error}") from None
 
-    return Source(name, len(paths), layout.class_names, rows, lambda index: labels[list(index)].tolist(), contents)
+    return of_contents(name, layout.class_names, labels, contents, shown)
 
 
 def _layout(name: str) -> Layout:

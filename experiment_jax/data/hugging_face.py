@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiment_jax.data.names import is_saved, tables
-from experiment_jax.data.source import UNKNOWN, Decode, Source, classes_of
+from experiment_jax.data.source import UNKNOWN, Decode, Source, classes_of, of_contents
 from experiment_jax.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -60,18 +60,13 @@ def source(name: str, split: str, image: str | None, label: str | None, decode: 
     def contents(index: Sequence[int]) -> Iterator[bytes]:
         return (_content(name, i, _reading(name, lambda i=i: table[int(i)][image])) for i in index)
 
-    def rows(index: Sequence[int]) -> Iterator[dict[str, Any]]:
-        return (
-            dict(image=shown(*pair), label=int(labels[pair[0]])) for pair in zip(index, contents(index), strict=True)
-        )
-
     def shown(number: int, content: bytes) -> np.ndarray:
         try:
             return decode(content, 0)
         except UserError as error:
             raise UserError(f"data.name={name}: image {number} of {split}: {error}") from None
 
-    return Source(name, len(table), class_names, rows, lambda index: labels[list(index)].tolist(), contents)
+    return of_contents(name, class_names, labels, contents, shown)
 
 
 def _tables(name: str) -> dict[str, Any]:

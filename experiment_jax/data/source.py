@@ -60,6 +60,32 @@ def of_arrays(name: str, images: np.ndarray, labels: np.ndarray, class_names: tu
     )
 
 
+def of_contents(
+    name: str,
+    class_names: tuple[str, ...],
+    labels: np.ndarray,
+    contents: Callable[[Sequence[int]], Iterable[bytes]],
+    shown: Callable[[int, bytes], np.ndarray],
+) -> Source:
+    """A source of image files whose labels, int `[N]`, are in memory.
+
+    Args:
+        name: see `Source`.
+        class_names: see `Source`.
+        labels: of all images.
+        contents: see `Source`.
+        shown: (number, content) -> the image of that number, uint8 `[height, width, channels]`.
+    """
+
+    def rows(index: Sequence[int]) -> Iterable[dict[str, Any]]:
+        return (
+            dict(image=shown(i, content), label=int(labels[i]))
+            for i, content in zip(index, contents(index), strict=True)
+        )
+
+    return Source(name, len(labels), class_names, rows, lambda index: labels[list(index)].tolist(), contents)
+
+
 def held_out(whole: Source, share: float, split: str) -> Source:
     """Train or test of a set that has no test images of its own.
 
