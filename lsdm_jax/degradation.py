@@ -19,7 +19,7 @@ from experiment_jax.data import passes
 from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, PyTree, Stage, Upstream
-from lsdm_jax.standardisation import Standardisation, moments
+from experiment_jax.networks.standardisation import Standardisation, moments
 
 KERNELS = ("area", "bicubic")
 

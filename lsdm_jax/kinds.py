@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 
 from experiment_jax.devices.batch_axis import BatchAxis
 from experiment_jax.method.stage import Context, Metrics
+from experiment_jax.networks.mmd import mmd
 
 
 class Code(NamedTuple):
@@ -101,21 +102,6 @@ KINDS = {
     "wae": Kind(wae, prior=True),
     "rae": Kind(rae, spectral=True),
 }
-
-
-def mmd(x: jax.Array, y: jax.Array, scale: float) -> jax.Array:
-    """MMD² of two clouds `[n, d]` under the inverse multiquadratic kernel with C = `scale`, without bias (n > 1).
-
-    1/(n(n−1)) Σ_{i≠j} (k(xᵢ, xⱼ) + k(yᵢ, yⱼ)) − 2/n² Σ_{ij} k(xᵢ, yⱼ); Tolstikhin et al. 2018, algorithm 2. Below 0
-    by chance where the laws agree.
-    """
-    n = len(x)
-
-    def k(a: jax.Array, b: jax.Array) -> jax.Array:
-        return scale / (scale + jnp.sum((a[:, None] - b[None]) ** 2, axis=-1))
-
-    own = jnp.sum(k(x, x) + k(y, y)) - 2.0 * n  # less the diagonals, k(x, x) = 1
-    return own / (n * (n - 1)) - 2.0 * jnp.mean(k(x, y))
 
 
 def scale(latents: jax.Array, axis: BatchAxis) -> jax.Array:

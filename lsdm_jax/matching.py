@@ -84,7 +84,7 @@ class FittedMatching(Stage):
 
     @property
     def provides(self):
-        return dict(sample=self.sample, nfe=self.matcher.nfe, conditional=self.matcher.CONDITIONAL)
+        return dict(sample=self.sample, nfe=self.matcher.nfe, conditional=self.matcher.conditional)
 
     def sample(self, params: Upstream, keys: jax.Array, condition: jax.Array) -> Samples:
         model = self.context.model

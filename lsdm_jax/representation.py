@@ -25,7 +25,7 @@ from experiment_jax.networks.autoencoder import Decoder, Encoder, check_sides
 from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax import settings
 from lsdm_jax.kinds import KINDS, Kind
-from lsdm_jax.standardisation import Standardisation, moments
+from experiment_jax.networks.standardisation import Standardisation, moments
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
@@ -54,7 +54,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     checks.positive(config, context.name, latent_size=64)
     check_sides(context.image_shape, config.widths, context.name)
     dtype = checks.compute_type(config, context.name)
-    encoder = Encoder(config.widths, kind.outputs * config.latent_size, dtype)
+    encoder = Encoder(config.widths, kind.outputs * config.latent_size, dtype=dtype)
     decoder = Decoder(config.widths, context.image_shape, kind.spectral, dtype)
     return Representation(kind, encoder, decoder, Descent.of(config, context), config, context)
 

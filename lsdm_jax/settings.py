@@ -23,6 +23,7 @@ MATCHERS = {  # by `matching.matcher`; the section `matching.NAME`
     "gmm": dict(
         components=10,  # of the mixture of each class
         covariance_floor=1e-3,  # added to the variance of each coordinate, which over all classes is 1
+        conditional=True,  # a mixture for each class; False: one for all, and samples heed no label
     ),
     "prior": dict(),
     "score": dict(
@@ -40,7 +41,9 @@ MATCHERS = {  # by `matching.matcher`; the section `matching.NAME`
         max_iterations=200,
         threshold=1e-2,  # a plan has converged where its marginals are off by less, in L1
     ),
-    "vae": dict(),
+    "vae": dict(
+        conditional=True,  # both networks see the label; False: neither, and samples heed none
+    ),
 }
 KINDS = {  # by `representation.kind`; the section `representation.NAME`, of numbers that are 0 or more
     # Standard deviation of what the decoder's inputs get in training, in units of the latents' own scale.

@@ -39,6 +39,7 @@ def experiment(method: str, dataset: str, stages: tuple[str, ...]) -> ConfigDict
                 protocol="test_10k",  # compare 10,000 samples with the test images; "train_50k": 50,000 with train's
                 batch_size=500,
                 figures=(),  # functions "package.module:name" for `eval.py --figures`
+                reported="",  # what a paper reports of this system, under whatever protocol; tables show it
             ),
         )
     )

@@ -23,7 +23,7 @@ from experiment_jax.devices.mesh import own_rows
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Context, Model, PyTree, Stage, Upstream, stream
 
-PACKAGES = ("experiment_jax", "lsdm_jax", "regene_jax")
+PACKAGES = ("experiment_jax", "lsdm_jax", "regene_jax", "rivals_jax")
 
 
 @dataclasses.dataclass(frozen=True)

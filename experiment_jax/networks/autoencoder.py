@@ -23,20 +23,24 @@ class Encoder(nn.Module):
     Attributes:
         widths: channels of each level; every level halves the sides.
         latent_size: dimension of the latent.
+        spectral: see `Decoder`.
         dtype: see `checks.compute_type`.
     """
 
     widths: tuple[int, ...]
     latent_size: int
+    spectral: bool = False
     dtype: Any = None
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         x = images
+        layer, norm = (partial(spectral_norm, self), _no_norm) if self.spectral else (_as_it_is, group_norm)
         for width in self.widths:
             x = pix.space_to_depth(x, 2)
-            x = nn.silu(group_norm(width)(nn.Conv(width, (3, 3), dtype=self.dtype)(x)))
-        return nn.Dense(self.latent_size, dtype=self.dtype)(x.reshape(x.shape[0], -1)).astype(images.dtype)
+            x = nn.silu(norm(width)(layer(nn.Conv(width, (3, 3), dtype=self.dtype))(x)))
+        last = layer(nn.Dense(self.latent_size, dtype=self.dtype))
+        return last(x.reshape(x.shape[0], -1)).astype(images.dtype)
 
 
 class Decoder(nn.Module):
@@ -62,7 +66,7 @@ class Decoder(nn.Module):
         scale = 2 ** len(self.widths)
         deepest = self.widths[-1]
         conv = partial(nn.Conv, kernel_size=(3, 3), dtype=self.dtype)
-        layer, norm = (self._spectral, _no_norm) if self.spectral else (_as_it_is, group_norm)
+        layer, norm = (partial(spectral_norm, self), _no_norm) if self.spectral else (_as_it_is, group_norm)
         x = layer(nn.Dense(height // scale * (width // scale) * deepest, dtype=self.dtype))(latents)
         x = x.reshape(-1, height // scale, width // scale, deepest)
         x = nn.silu(norm(deepest)(x))
@@ -73,8 +77,11 @@ class Decoder(nn.Module):
         x = pix.depth_to_space(layer(conv(4 * channels))(x), 2)
         return nn.tanh(x.astype(latents.dtype))
 
-    def _spectral(self, layer: nn.Module) -> Callable[[jax.Array], jax.Array]:
-        return partial(nn.SpectralNorm(layer), update_stats=self.is_mutable_collection("batch_stats"))
+
+def spectral_norm(network: nn.Module, layer: nn.Module) -> Callable[[jax.Array], jax.Array]:
+    """A layer of a network with weights that are divided by their largest singular value, see `Decoder`; called inside
+    a compact method."""
+    return partial(nn.SpectralNorm(layer), update_stats=network.is_mutable_collection("batch_stats"))
 
 
 def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...], stage: str) -> None:

@@ -1,7 +1,8 @@
 """The `gmm` matcher: one mixture of normal laws for the latents of each class, by expectation maximisation.
 
 q(z | x) = Σ_k π_{x,k} N(z; μ_{x,k}, Σ_{x,k}) with full covariances: density estimation after the representation is
-trained, as Ghosh et al. 2020 (arXiv 1903.12436, section 5) do over all classes. No generator.
+trained. Ghosh et al. 2020 (arXiv 1903.12436, section 5) fit one mixture over all classes, and so does
+`conditional=False`. No generator.
 """
 
 import dataclasses
@@ -34,16 +35,23 @@ class MixtureMatcher(Matcher):
         checks.at_least(self.own, self.where, 1, components=10)
         checks.at_least(self.own, self.where, 0, covariance_floor=1e-3)
         if self.config.labels == "pairs":  # else a labeller's labels of the rest are not known yet
-            _check_members(self.own, self.where, self.context.class_counts)
+            counts = self.context.class_counts
+            _check_members(self.own, self.where, counts if self.conditional else counts.sum(keepdims=True))
+
+    @property
+    def conditional(self) -> bool:
+        return self.own.conditional
 
     def fit(self, latents: np.ndarray, labels: np.ndarray, upstream: Upstream) -> PyTree:
-        classes = range(self.context.num_classes)
+        classes = range(self.context.num_classes if self.conditional else 1)
+        labels = labels if self.conditional else np.zeros_like(labels)
         _check_members(self.own, self.where, np.bincount(labels, minlength=len(classes)))
         own = self.own.components, self.own.covariance_floor
         return stacked([mixture(latents[labels == label], *own) for label in classes])
 
     def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
         """μ + A ε with A Aᵀ = Σ, of a component that is drawn by its weight."""
+        x = x if self.conditional else 0
         weights, means, roots = (jnp.asarray(params[name])[x] for name in ("weights", "means", "roots"))
         choice, noise = jax.random.split(key)
         k = jax.random.categorical(choice, jnp.log(weights))
@@ -78,4 +86,5 @@ def _check_members(config: ConfigDict, name: str, members: np.ndarray) -> None:
     least = int(members[label])
     if least < max(config.components, 2):
         advice = f"type --config.{name}.components={least}" if least > 1 else "give more labels"
-        raise UserError(f"{name}.components={config.components}: class {label} has {least} latents; {advice}")
+        who = f"class {label} has" if config.conditional else "there are"
+        raise UserError(f"{name}.components={config.components}: {who} {least} latents; {advice}")

@@ -63,7 +63,7 @@ class Matcher:
         IMAGES: whether it takes an image for a condition, too.
         LABELS: what `matching.labels` may be.
         SMOOTHS: whether it heeds a term's smoothing.
-        CONDITIONAL: whether samples heed their condition.
+        conditional: whether samples heed their condition.
         nfe: evaluations of a network that one sample takes.
         fit: (latents `[N, latent]`, labels int32 `[N]`, upstream) -> the sampler's parameters, from all of them at
             once, on the host. None: the matcher is trained.
@@ -76,7 +76,7 @@ class Matcher:
     IMAGES: ClassVar[bool] = False
     LABELS: ClassVar[Sequence[str]] = ("pairs", "pseudo")
     SMOOTHS: ClassVar[bool] = False
-    CONDITIONAL: ClassVar[bool] = True
+    conditional = True
     nfe = 1
     fit = None
 

@@ -20,7 +20,7 @@ class PriorMatcher(Matcher):
     """Samples are drawn from one normal law, whatever their condition. Nothing is trained; there are no settings."""
 
     NAME = "prior"
-    CONDITIONAL = False
+    conditional = False
     nfe = 0
 
     def fit(self, latents: np.ndarray, labels: np.ndarray, upstream: Upstream) -> PyTree:

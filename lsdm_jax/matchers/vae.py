@@ -2,8 +2,8 @@
 
 The second stage of Dai & Wipf 2019 (arXiv 1903.05789, section 3): where a first stage has found the manifold of the
 images, a second over its latents, with as many coordinates, finds their law. Here it is given the condition x:
-q(u | z, x) = N(μ, σ²) and p(z | u, x) = N(G(x, u), γ² I) with γ learnt, u ~ N(0, I). The first stage may be any
-representation.
+q(u | z, x) = N(μ, σ²) and p(z | u, x) = N(G(x, u), γ² I) with γ learnt, u ~ N(0, I); with `conditional=False` it is
+given none, as in the paper. The first stage may be any representation.
 """
 
 import dataclasses
@@ -38,12 +38,17 @@ def evidence_bound(
 
 @dataclasses.dataclass(frozen=True)
 class VAEMatcher(OneStepMatcher):
-    """A conditional VAE of latents: G decodes u, whose dimension is the stage's `noise_size`.
-
-    It has no settings of its own.
-    """
+    """A VAE of latents: G decodes u, whose dimension is the stage's `noise_size`."""
 
     NAME = "vae"
+
+    @property
+    def conditional(self) -> bool:
+        return self.own.conditional
+
+    def seen(self, condition: jax.Array) -> jax.Array:
+        """The condition as both networks see it: where it is not to be heeded, the same for all."""
+        return condition if self.conditional else jnp.zeros_like(condition)
 
     @property
     def posterior(self) -> Generator:
@@ -61,7 +66,7 @@ class VAEMatcher(OneStepMatcher):
         return self.descent.init(params)
 
     def loss(self, params: PyTree, term: Term, key: jax.Array) -> tuple[jax.Array, Metrics]:
-        latents, condition = term.latents, term.condition
+        latents, condition = term.latents, self.seen(term.condition)
         encoded = self.posterior.apply({"params": params["posterior"]}, latents, condition)
         mu, log_variance = jnp.split(encoded, 2, axis=-1)
         u = mu + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mu.shape)
@@ -72,5 +77,5 @@ class VAEMatcher(OneStepMatcher):
         """G(x, u) + γ ε: a draw of the model's law, not of its means."""
         first, second = jax.random.split(key)
         u = jax.random.normal(first, (1, self.config.noise_size))
-        decoded = self.generator.apply({"params": params["generator"]}, u, x[None])[0]
+        decoded = self.generator.apply({"params": params["generator"]}, u, self.seen(x[None]))[0]
         return decoded + jnp.exp(params["log_gamma"]) * jax.random.normal(second, decoded.shape)
