@@ -55,7 +55,8 @@ SGD = {"autoencoder.optimiser.name": "sgd", "autoencoder.optimiser.learning_rate
 SYSTEMS = {
     "ns_gan": gan("ns_gan") | {"gan.optimiser.b1": 0.0, "gan.discriminator.optimiser.b1": 0.0},
     "lsgan": gan("lsgan"),
-    "wgan_gp": gan("wgan_gp"),
+    "wgan_gp": gan("wgan_gp") | {"gan.discriminator.steps": 5, "gan.batch_size": 320},
+    "wgan_gp_one": gan("wgan_gp"),
     "began": gan("began"),
     "vae": autoencoder("vae", PRIOR),
     "cv_vae": autoencoder("cv_vae", MIXTURE),
@@ -84,6 +85,7 @@ MINUTES = {
     "ns_gan": {"gan": 3700},
     "lsgan": {"gan": 3700},
     "wgan_gp": {"gan": 560},
+    "wgan_gp_one": {"gan": 2200},
     "began": {"gan": 2300},
     "vae": {"autoencoder": 4000},
     "cv_vae": {"autoencoder": 3700},
@@ -97,14 +99,14 @@ MINUTES = {
     "regene_neighbours": {"classifier": 1100, "perceptual": 400, "decoder": 2600},
     "regene_sharpened": {"classifier": 900, "perceptual": 400, "decoder": 1600, "sharpening": 400},
 }
-FIVE_OF_D = {"gan.discriminator.steps": 5, "gan.batch_size": 320}
-DELAY = {"lvpga": {"autoencoder.lvpga.delay": 300}, "wgan_gp": FIVE_OF_D}
+DELAY = 300
 
 
 def timed(system, share=1.0):
     """A system, and `share` of twelve minutes of steps for each of its stages."""
     steps = {f"{stage}.steps": round(share * count / 20) * 20 for stage, count in MINUTES[system].items()}
-    return SYSTEMS[system] | steps | DELAY.get(system, {})
+    delay = {"autoencoder.lvpga.delay": round(share * DELAY)} if system == "lvpga" else {}
+    return SYSTEMS[system] | steps | delay
 
 
 def sweep(variant):
