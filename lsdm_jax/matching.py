@@ -103,8 +103,9 @@ class Matching(FittedMatching):
 
     @property
     def strata(self) -> int | None:
-        """Where β = ∞ and latents have a class, batches hold equally many of each."""
-        stratified = self.config.beta == float("inf") and not is_image(self.context)
+        """Where β = ∞ and latents have a class that is heeded, batches hold equally many of each."""
+        by_class = self.matcher.conditional and not is_image(self.context)
+        stratified = self.config.beta == float("inf") and by_class
         return self.context.num_classes if stratified and self.config.labels != "marginal" else None
 
     @property

@@ -22,10 +22,10 @@ from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
 from experiment_jax.networks import losses
 from experiment_jax.networks.autoencoder import Decoder, Encoder, check_sides
+from experiment_jax.networks.standardisation import Standardisation, moments
 from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax import settings
 from lsdm_jax.kinds import KINDS, Kind
-from experiment_jax.networks.standardisation import Standardisation, moments
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:

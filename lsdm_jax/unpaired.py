@@ -39,8 +39,10 @@ LABELLED = ("pseudo", "sampled", "posterior")  # what takes a labeller
 
 
 def view(section: ConfigDict) -> str:
-    """The view of a matching section: the pairs, or all images with the labels of the pairs."""
-    return "paired" if section.labels == "pairs" else "mixed"
+    """The view of a matching section: the pairs; or all images with the labels of the pairs, also for a matcher that
+    heeds no label."""
+    heeds = section.get(section.matcher, {}).get("conditional", True)
+    return "paired" if section.labels == "pairs" and heeds else "mixed"
 
 
 def relabel(section: ConfigDict, context: Context) -> Callable[[View, Upstream], View] | None:

@@ -14,7 +14,7 @@ from experiment_jax.drawing.pages import Cell
 from experiment_jax.metrics.directions import arrow, badness, directed
 from experiment_jax.metrics.noise import ERROR, is_number, tied
 
-TIMES = ("seconds", "cas_seconds", "images_per_second", "latents_per_second")  # of a machine, not of a run
+TIMES = ("seconds", "cas_seconds", "latents_per_second")  # how long measuring took, which says nothing of a run
 Numbers = tuple[Mapping[str, float], Mapping[str, float]]  # values and standard errors, by metric
 
 
@@ -29,7 +29,7 @@ class Row:
         metrics: numbers by name; of several runs their means.
         errors: the standard errors of those that have one.
         runs: how many runs were measured.
-        problems: why others were not.
+        problems: why others were not, and what is wrong with those that were.
         picture: uint8 `[height, width, 3]`; None: nothing was measured.
     """
 
@@ -44,7 +44,7 @@ class Row:
 
 
 def numbers(metrics: Mapping[str, Any]) -> Numbers:
-    """The numbers of an evaluation without times, and their standard errors, which stand under `KEY_se`."""
+    """The numbers of an evaluation, without how long it took, and their standard errors, which stand under `KEY_se`."""
     found = {key: value for key, value in metrics.items() if is_number(value)}
     bases = {key: key.removesuffix(ERROR) for key in found if key.endswith(ERROR) and key.removesuffix(ERROR) in found}
     values = {key: value for key, value in found.items() if key not in bases and key not in TIMES}

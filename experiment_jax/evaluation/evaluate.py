@@ -22,7 +22,9 @@ from experiment_jax.extractors.extractor import Distance
 from experiment_jax.method.build import resolve
 from experiment_jax.method.stage import Samples
 from experiment_jax.metrics import frechet, noise
+from experiment_jax.runs import parameters
 from experiment_jax.runs.run import Run
+from experiment_jax.training import clock
 from experiment_jax.training.train import train
 
 Figure = Callable[[Run, Reference], tuple[Mapping[str, Any], Mapping[str, np.ndarray]]]
@@ -45,7 +47,7 @@ def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[s
             nothing is written; or what a figure refuses.
     """
     plan = Plan(**options)
-    if run.model.decode is None:
+    if run.model.decode is None and run.model.sample is None:
         stages = ", ".join(run.config.stages)
         raise UserError(f"--workdir {run.workdir}: its stages {stages} make no images; evaluate a run whose stages do")
     drawing: list[Figure] = [resolve(name, "--figures") for name in figures]
@@ -56,6 +58,8 @@ def evaluate(run: Run, *, figures: Sequence[str] = (), **options: Any) -> dict[s
     results, samples = _measure(run, reference, chosen, condition, plan, lpips)
     results |= {"extractor_lpips": weights} if weights else {}
     results["seconds"] = time.perf_counter() - start
+    if (trained := clock.total(run.workdir, run.config.stages)) is not None and run.finished:
+        results["training_seconds"] = trained
     if plan.with_cas and samples is not None and run.model.conditional:
         start = time.perf_counter()
         asked = reference.judge.card["recipe"], reference.judge.class_names, Split(samples.images, chosen.labels)
@@ -147,25 +151,18 @@ def _measure(
     results = {"method": run.config.method, "dataset": run.config.data.name, "step": run.step}
     results |= {"protocol": protocols.name_of(reference.real.split, len(chosen)), **plan.marks()}
     results |= reference.measure_real()
-    compared = reference.compared
-    real = run.encode(compared.images)
-    results |= latents.representation_metrics(run, compared, real)
-    decoded = run.decode(real)
-    of_recon, moments = reference.measure_reconstructions(decoded)
-    results |= of_recon
-    if lpips is not None:
-        results["lpips_recon"] = float(np.mean(lpips(decoded, compared.images)))
-    recon = [moments]
-    for space in reference.public:
-        features = space.extractor.features(run.decode(run.encode(space.images)))
-        recon.append(frechet.moments([features]))
-        results |= space.measure_reconstructions(recon[-1])
+    real, recon = None, []
+    if run.reconstructs:
+        real = run.encode(reference.compared.images)
+        results |= latents.representation_metrics(run, reference.compared, real)
+        of_recon, recon = _measure_reconstructions(run, reference, real, lpips)
+        results |= of_recon
     if run.model.sample is None:
         return results, None
     samples, images_per_second = timed(run, run.sample, condition, plan.seed)
-    results |= {"nfe": run.model.nfe, "images_per_second": images_per_second}
+    results |= {"nfe": run.model.nfe, "parameters": parameters.count(run), "images_per_second": images_per_second}
     results["latents_per_second"] = timed(run, run.sample_latents, condition, plan.seed)[1]
-    if run.model.degrade is None and run.model.conditional:
+    if run.model.degrade is None and run.model.conditional and real is not None:
         latents.tell_of_missing_classes(run, reference.real, chosen.labels)
         results |= latents.floor(run, reference.real, real)
     if run.model.degrade is not None:
@@ -179,28 +176,54 @@ def _measure(
     return results | (noise.with_errors(rows) if plan.repeats > 1 else rows[0]), samples
 
 
+def _measure_reconstructions(
+    run: Run, reference: Reference, real: np.ndarray, lpips: Distance | None
+) -> tuple[dict[str, Any], list[frechet.Moments]]:
+    """What is measured of reconstructions, and their moments in the features of each of the reference's spaces.
+
+    Args:
+        run: to measure.
+        reference: what it is compared with.
+        real: latents `[M, latent]` of the images that samples are compared with.
+        lpips: measured too; None: it is not.
+    """
+    decoded = run.decode(real)
+    results, moments = reference.measure_reconstructions(decoded)
+    if lpips is not None:
+        results["lpips_recon"] = float(np.mean(lpips(decoded, reference.compared.images)))
+    recon = [moments]
+    for space in reference.public:
+        features = space.extractor.features(run.decode(run.encode(space.images)))
+        recon.append(frechet.moments([features]))
+        results |= space.measure_reconstructions(recon[-1])
+    return results, recon
+
+
 def _measure_samples(
     run: Run,
     reference: Reference,
     chosen: Split,
     condition: np.ndarray,
-    real: np.ndarray,
+    real: np.ndarray | None,
     recon: list[frechet.Moments],
     samples: Samples,
     seed: int,
     lpips: Distance | None,
 ) -> dict[str, Any]:
-    """What is measured of samples: in each network's features, in latents, and how their own tests went."""
+    """What is measured of samples: in each network's features, in latents, and how their own tests went; for a run
+    that does not reconstruct `real` is None, and `recon` empty."""
     labels = chosen.labels
     heeded = labels if run.model.conditional else None
     features = reference.features_of(samples.images)
     results = reference.measure_samples(samples.images, features, heeded)
-    results |= reference.space.measure_against(recon[0], features)
-    for space, moments in zip(reference.public, recon[1:], strict=True):
-        own = space.extractor.features(space.take(samples.images))
-        results |= space.measure_samples(own) | space.measure_against(moments, own)
-    by_class = heeded if run.model.degrade is None else None
-    results |= latents.sample_metrics(reference.real, real, samples.latents, by_class)
+    of_spaces = [features, *(space.extractor.features(space.take(samples.images)) for space in reference.public)]
+    for space, own in zip(reference.public, of_spaces[1:], strict=True):
+        results |= space.measure_samples(own)
+    if real is not None:
+        for space, moments, own in zip(reference.spaces, recon, of_spaces, strict=True):
+            results |= space.measure_against(moments, own)
+        by_class = heeded if run.model.degrade is None else None
+        results |= latents.sample_metrics(reference.real, real, samples.latents, by_class)
     if run.model.tests:
         results |= latents.acceptance_metrics(samples, labels, run.dataset.num_classes)
         latents.warn_of_rejected_classes(run, samples, labels)

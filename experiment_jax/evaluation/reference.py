@@ -17,8 +17,8 @@ from experiment_jax.evaluation import protocol as protocols
 from experiment_jax.evaluation.real_images import RealImages
 from experiment_jax.extractors.extractor import Extractor
 from experiment_jax.extractors.judge import Judge, digests
-from experiment_jax.extractors.space import Space, spread
-from experiment_jax.metrics import frechet, neighbours
+from experiment_jax.extractors.space import Space, evenly, spread
+from experiment_jax.metrics import frechet, neighbours, variety
 from experiment_jax.metrics.accuracy import share_right
 from experiment_jax.metrics.checks import check_points
 
@@ -101,6 +101,7 @@ class Reference:
             "num_samples": len(images),
             "protocol": protocols.name_of(real.split, len(images)),
             **self.space.measure_samples(features),
+            "pixel_spread": self._pixel_spread(images),
             "fidelity": neighbours.fidelity(images, training.images, real.test.images),
             **neighbours.memorisation(images, real.train.images, real.test.images),
         }
@@ -111,6 +112,11 @@ class Reference:
             results["num_labelled"] = len(known)
             log.warning("%d of %d labels are known; accuracies are of these images", len(known), len(images))
         return results
+
+    def _pixel_spread(self, images: np.ndarray) -> float:
+        """Of at most 1,000 samples and as many real images; see `variety`."""
+        looked_at = (evenly(each, min(len(each), variety.LOOKED_AT)) for each in (images, self.compared.images))
+        return variety.pixel_spread(*map(np.asarray, looked_at))
 
     def measure_reconstructions(self, recon: np.ndarray) -> tuple[dict[str, float], frechet.Moments]:
         """Metrics of the real images' reconstructions uint8 `[M, …]`, and their moments in the judge's features."""

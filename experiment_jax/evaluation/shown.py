@@ -14,14 +14,20 @@ COLUMNS = 10  # of the picture
 
 
 def picture(run: Run, held_out: np.ndarray, samples: Samples | None, labels: np.ndarray) -> np.ndarray:
-    """Samples, one row a class; below a rule, reconstructions under their originals, uint8 images held out."""
-    originals = held_out[: 2 * COLUMNS]
-    pairs = pictures.alternate(originals, run.decode(run.encode(originals)), COLUMNS)
-    if samples is None:
-        return pictures.grid(pairs)
-    classes = np.unique(labels)[:10]
-    rows = [samples.images[np.resize(np.flatnonzero(labels == c), COLUMNS)] for c in classes]
-    return pictures.stack(pictures.grid(np.stack(rows)), pictures.grid(pairs))
+    """Samples, one row a class; below a rule, reconstructions under their originals, uint8 images held out. Of a run
+    that does not do one of both, the other alone; of one that heeds no class, samples as they come."""
+    shown = []
+    if samples is not None:
+        classes = np.unique(labels)[:10]
+        rows = [np.resize(np.flatnonzero(labels == c), COLUMNS) for c in classes]
+        drawn = samples.images[
+            np.stack(rows) if run.model.conditional else np.resize(np.arange(len(labels)), (10, COLUMNS))
+        ]
+        shown.append(pictures.grid(drawn))
+    if run.reconstructs:
+        originals = held_out[: 2 * COLUMNS]
+        shown.append(pictures.grid(pictures.alternate(originals, run.decode(run.encode(originals)), COLUMNS)))
+    return pictures.stack(*shown) if len(shown) > 1 else shown[0]
 
 
 def summary(run: Run, results: Mapping[str, Any]) -> str:

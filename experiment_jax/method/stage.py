@@ -24,7 +24,7 @@ class Samples(NamedTuple):
 
     Attributes:
         images: float32 `[batch, height, width, channels]` in [-1, 1].
-        latents: `[batch, latent]`, of which the images are decoded.
+        latents: `[batch, latent]`, of which the images are made; of a GAN its noise.
         accepted: bool `[batch]`, whether the sampler's own tests passed; always, where it has none.
         tries: int32 `[batch]`, how many candidates were tested. The count ends with the accepted one; it is all of them
             if none was accepted, and 1 if the sampler has no tests. Σ accepted / Σ tries is the share that passes.
@@ -51,7 +51,8 @@ class Model:
 
     Attributes:
         params: what each stage froze, by its name; the first argument of every function.
-        encode: (params, images `[batch, height, width, channels]` in [-1, 1]) -> latents `[batch, latent]`.
+        encode: (params, images `[batch, height, width, channels]` in [-1, 1]) -> latents `[batch, latent]`; a GAN has
+            none, nor `decode`: what is measured of latents and of reconstructions is then absent.
         decode: (params, latents) -> images.
         decoder: the name of the stage whose frozen field `decoder` holds the parameters of `decode`; None where it has
             none.
@@ -70,7 +71,7 @@ class Model:
         prior: (params) -> mean `[latent]` and standard deviation, one for all coordinates, of the normal law that the
             latents were trained towards; None where they were trained towards none.
         latent_size: dimension of the latents.
-        nfe: evaluations of the network that draws one sample: LSDM's generator, ReGene's decoder.
+        nfe: evaluations of the network that draws one sample: LSDM's generator, ReGene's decoder, a GAN's generator.
         tests: whether `sample` tests what it draws.
         conditional: whether `sample` heeds its condition; what is measured class by class needs one that does.
     """

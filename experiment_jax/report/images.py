@@ -43,15 +43,19 @@ def samples(run: Run, held_out: Split, found: Samples | None) -> Markup:
         return pages.figure(picture, "samples of low-resolution images, with rivals and the truth")
     rows = found.images.reshape(-1, COLUMNS, *found.images.shape[1:])
     names = [name[:LONGEST] for name in run.dataset.class_names[: len(rows)]]
+    if not run.model.conditional:
+        said = pages.paragraph("The run heeds no class.")
+        return pages.join([said, pages.figure(pictures.grid(rows), "samples, of no class in particular")])
     picture = pictures.label_rows(pictures.grid(rows), names)
     more = run.dataset.num_classes - len(rows)
     said = f"The first {len(rows)} of {run.dataset.num_classes} classes." if more else ""
-    heeds = "" if run.model.conditional else "The run does not heed the class."
-    return pages.join([pages.paragraph(said, heeds), pages.figure(picture, "samples, a row a class")])
+    return pages.join([pages.paragraph(said), pages.figure(picture, "samples, a row a class")])
 
 
 def reconstructions(run: Run, held_out: Split) -> Markup:
-    """Images held out, and below each what the run makes of its latent."""
+    """Images held out, and below each what the run makes of its latent; nothing where it does not reconstruct."""
+    if not run.reconstructs:
+        return Markup()
     originals = np.asarray(held_out.images[: 2 * COLUMNS])
     columns = min(COLUMNS, len(originals))
     pairs = pictures.alternate(originals, run.decode(run.encode(originals)), columns)

@@ -3,7 +3,8 @@
 A sampler is an .npz, whatever its name ends in:
 
     card                    JSON: what the run is, what each function takes and gives, the names of the parameters
-    sample, encode, decode  bytes of what `jax.export` serialised, each a function of (parameters, *batch)
+    sample, encode, decode  bytes of what `jax.export` serialised, each a function of (parameters, *batch); of a GAN
+                            `sample` alone
     <stage>/<name>/...      the parameters that these functions read
 
 Parameters are arguments of the functions and no part of them: all three share one copy, and a function compiles to the
@@ -12,7 +13,7 @@ program that `Run` runs. Batches are of any size.
 
 import importlib.util
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from experiment_jax.config.types import to_json
 from experiment_jax.data import passes
 from experiment_jax.errors import UserError
 from experiment_jax.files import replacing
+from experiment_jax.runs.parameters import named, of_named, read, shapes_of
 from experiment_jax.runs.run import Run
 
 FORMAT = 1
@@ -57,14 +59,6 @@ def export(run: Run, path: str | Path) -> Path:
     return target
 
 
-def named(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """What stages froze, by names such as `representation/decoder/Conv_0/kernel`."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(dict(params))
-    return {
-        jax.tree_util.keystr(place, simple=True, separator="/"): np.ascontiguousarray(leaf) for place, leaf in leaves
-    }
-
-
 def _sampler(run: Run) -> dict[str, np.ndarray]:
     """The arrays of the file."""
     if run.model.sample is None:
@@ -78,14 +72,13 @@ def _sampler(run: Run) -> dict[str, np.ndarray]:
             "--export: needs the package flatbuffers, not installed, with which jax.export writes; type "
             "pip install flatbuffers"
         )
-    structure, arrays = jax.tree.structure(dict(run.model.params)), named(run.model.params)
+    arrays = named(run.model.params)
     functions = {
-        name: (_of_named(function, structure, tuple(arrays)), batch)
-        for name, (function, batch) in _functions(run).items()
+        name: (of_named(function, run.model.params), batch) for name, (function, batch) in _functions(run).items()
     }
-    shapes = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in arrays.items()}
-    read = set().union(*(_read(function, shapes, batch) for function, batch in functions.values()))
-    shapes = {name: shape for name, shape in shapes.items() if name in read}
+    shapes = shapes_of(arrays)
+    used = set().union(*(read(function, shapes, batch) for function, batch in functions.values()))
+    shapes = {name: shape for name, shape in shapes.items() if name in used}
     found = {
         name: jax_export.export(jax.jit(function), platforms=PLATFORMS)(shapes, *batch)
         for name, (function, batch) in functions.items()
@@ -104,8 +97,6 @@ def _functions(run: Run) -> dict[str, Function]:
     """What a program does with a run, each with the batch that it takes; `b` is any number of rows."""
     model = run.model
     [b] = jax_export.symbolic_shape("b")
-    images = jax.ShapeDtypeStruct((b, *run.dataset.image_shape), jnp.uint8)
-    latents = jax.ShapeDtypeStruct((b, model.latent_size), jnp.float32)
     seed = jax.ShapeDtypeStruct((), jnp.uint32)
     condition = jax.ShapeDtypeStruct((b,), jnp.int32)
     if model.degrade is not None:
@@ -122,26 +113,11 @@ def _functions(run: Run) -> dict[str, Function]:
     def decode(params: Any, latents: jax.Array) -> jax.Array:
         return passes.to_uint8(model.decode(params, latents))
 
+    if not run.reconstructs:
+        return {"sample": (sample, (condition, seed))}
+    images = jax.ShapeDtypeStruct((b, *run.dataset.image_shape), jnp.uint8)
+    latents = jax.ShapeDtypeStruct((b, model.latent_size), jnp.float32)
     return {"sample": (sample, (condition, seed)), "encode": (encode, (images,)), "decode": (decode, (latents,))}
-
-
-def _of_named(function: Callable[..., jax.Array], structure: Any, names: Sequence[str]) -> Callable[..., jax.Array]:
-    """The same function of a dictionary of parameters by name, which may lack those that it does not read."""
-
-    def of_named(parameters: Mapping[str, jax.Array], *batch: jax.Array) -> jax.Array:
-        return function(structure.unflatten([parameters.get(name) for name in names]), *batch)
-
-    return of_named
-
-
-def _read(
-    function: Callable[..., jax.Array], shapes: Mapping[str, jax.ShapeDtypeStruct], batch: Sequence[Any]
-) -> set[str]:
-    """The names of the parameters that the traced function reads."""
-    jaxpr = jax.make_jaxpr(function)(dict(shapes), *batch).jaxpr
-    used = {id(each) for equation in jaxpr.eqns for each in equation.invars} | {id(each) for each in jaxpr.outvars}
-    # Dictionaries are flattened in the order of their sorted keys.
-    return {name for name, each in zip(sorted(shapes), jaxpr.invars, strict=False) if id(each) in used}
 
 
 def _signature(batch: Sequence[Any], exported: jax_export.Exported) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Run:
         model: what its stages add up to, with their parameters.
         step: of the last stage, whose state was frozen.
         dataset: train and validation, as it was trained.
+        finished: whether it is what the last stage froze, and not a checkpoint.
     """
 
     workdir: Path
@@ -41,6 +42,7 @@ class Run:
     model: Model
     step: int
     dataset: Dataset
+    finished: bool = True
 
     @functools.cached_property
     def test(self) -> Split:
@@ -51,6 +53,11 @@ class Run:
     def params(self) -> Upstream:
         """The model's parameters, on the device: put there once."""
         return jax.device_put(self.model.params)
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether it encodes images and decodes their latents."""
+        return self.model.encode is not None and self.model.decode is not None
 
     @functools.cached_property
     def encode(self) -> Callable[[np.ndarray], np.ndarray]:
@@ -235,7 +242,7 @@ def load_run(
             if data is not None:
                 _check_content(found[1], dataset, data)
         model = model.extend(task.stage).bind(**{task.name: frozen})
-    return Run(workdir, config, model, reached, dataset)
+    return Run(workdir, config, model, reached, dataset, finished=step is None)
 
 
 def _check_content(record: Mapping[str, Any], dataset: Dataset, data: str | Path) -> None:

@@ -1,8 +1,7 @@
 """Evaluation of a sweep: its members measured, gathered to one row each, and the best by a metric.
 
-`DIR/sweep.csv` is for programs, `DIR/sweep.html` for a browser. With several seeds each row is a mean, and
-`DIR/runs.csv` has a row a run, so that runs of one seed can be compared. Times are left out of all: a sweep that was
-interrupted ends with the same table as one that was not.
+`DIR/sweep.csv` is for programs, `DIR/sweep.html` for a browser, `DIR/sweep.md` for a document. With several seeds each
+row is a mean, and `DIR/runs.csv` has a row a run, so that runs of one seed can be compared.
 """
 
 import logging
@@ -23,16 +22,18 @@ from experiment_jax.evaluation.plan import Plan
 from experiment_jax.files import set_aside, write_text
 from experiment_jax.metrics import noise
 from experiment_jax.metrics.directions import DIRECTED, badness, directed
+from experiment_jax.metrics.variety import COLLAPSED
 from experiment_jax.runs import directory
 from experiment_jax.sweep import page
+from experiment_jax.sweep.markdown import markdown
 from experiment_jax.sweep.members import Member, Sweep, read
 
 log = logging.getLogger(__name__)
 
 
 def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options: Any) -> dict[str, Any]:
-    """Evaluates what is not yet evaluated like this, writes sweep.csv, sweep.html and sweep.png, and where members were
-    trained with several seeds runs.csv.
+    """Evaluates what is not yet evaluated like this, writes sweep.csv, sweep.md, sweep.html and sweep.png, and where
+    members were trained with several seeds runs.csv.
 
     Args:
         workdir: the sweep's directory.
@@ -53,7 +54,8 @@ def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options:
     found = read(workdir)
     plan = Plan(**options)
     _check_comparable(found, plan)
-    runs = [_run(found, member, plan) for member in found.members]
+    everything = [_run(found, member, plan) for member in found.members]
+    runs = [row for row, _ in everything]
     groups: dict[str, list[Row]] = {}
     for member, row in zip(found.members, runs, strict=True):
         groups.setdefault(member.group, []).append(row)
@@ -70,6 +72,8 @@ def evaluate(workdir: str | Path, by: str | Sequence[str] = "fd_gen", **options:
         write_text(found.workdir / "sweep.csv", to_csv(rows, known, with_runs=True))
         if len(runs) > len(rows):
             write_text(found.workdir / "runs.csv", to_csv(runs, known, with_runs=True))
+        first = next((each for _, each in everything if each), {})
+        write_text(found.workdir / "sweep.md", markdown(rows, first))
         write_text(found.workdir / "sweep.html", page.page(found.spec, rows, metrics, best))
         if page.panels(rows, metrics):
             pictures.save(found.workdir / "sweep.png", page.all_plots(rows, metrics))
@@ -89,19 +93,25 @@ def _keep_richer(workdir: Path, rows: Sequence[Row]) -> None:
     lost = [name for name, runs in there.items() if runs > now.get(name, 0)]
     if lost:
         tag = str(sum(there.values()))
-        set_aside([workdir / name for name in ("sweep.csv", "runs.csv", "sweep.html", "sweep.png")], tag)
+        set_aside([workdir / name for name in ("sweep.csv", "runs.csv", "sweep.md", "sweep.html", "sweep.png")], tag)
         log.warning("of %s fewer runs are measured than before: the table of before is sweep-%s.csv", lost[0], tag)
 
 
-def _run(found: Sweep, member: Member, plan: Plan) -> Row:
-    """The row of one member, evaluated where it is not; without metrics where it cannot be."""
+def _run(found: Sweep, member: Member, plan: Plan) -> tuple[Row, Mapping[str, Any]]:
+    """The row of one member, evaluated where it is not, and all its metrics; without any where it cannot be."""
     about = member.name, member.overrides, found.directory(member)
     try:
         metrics, picture = measure(found, member, plan)
     except UserError as error:
-        return Row(*about, {}, {}, 0, [str(error)], None)
+        return Row(*about, {}, {}, 0, [str(error)], None), {}
     jax.clear_caches()
-    return Row(*about, *numbers(metrics), 1, [], picture)
+    return Row(*about, *numbers(metrics), 1, _collapse(metrics), picture), metrics
+
+
+def _collapse(metrics: Mapping[str, Any]) -> list[str]:
+    """That samples are nearly one image, where they are."""
+    varies = metrics.get("pixel_spread", 1.0)
+    return [f"collapsed: its samples vary {varies:.3f} times as much as real images"] if varies < COLLAPSED else []
 
 
 def _over_runs(name: str, runs: Sequence[Row]) -> Row:

@@ -27,7 +27,7 @@ from experiment_jax.files import write_text
 from experiment_jax.runs import directory
 
 RECORD = "sweep.json"
-OWN = re.compile(r"(sweep|runs)(-\d+)?\.(json|csv|html|png)|.*\.failed\.txt", re.IGNORECASE)  # files of a sweep
+OWN = re.compile(r"(sweep|runs)(-\d+)?\.(json|csv|md|html|png)|.*\.failed\.txt", re.IGNORECASE)  # files of a sweep
 LONGEST = 200  # bytes of a member's name: file systems take 255, and files beside its directory are called longer
 
 

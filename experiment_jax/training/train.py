@@ -33,7 +33,7 @@ from experiment_jax.method.stage import PyTree, Upstream
 from experiment_jax.runs import directory, lock, reuse, saved, verified
 from experiment_jax.runs.checkpoints import Checkpoints
 from experiment_jax.runs.finished import finished_record, load_finished, save_finished
-from experiment_jax.training import loop
+from experiment_jax.training import clock, loop
 from experiment_jax.training.logger import Logger
 from experiment_jax.training.profile import profiler
 from experiment_jax.training.step import Steps
@@ -77,7 +77,8 @@ def train(
         for task in run.tasks:
             frozen = run.find(task, upstream)
             if frozen is None:
-                frozen = run.finish(task, *train_stage(run, task, upstream), upstream)
+                with clock.running(run.workdir, task.name):
+                    frozen = run.finish(task, *train_stage(run, task, upstream), upstream)
             upstream[task.name] = frozen
         return upstream
 
@@ -208,6 +209,8 @@ class Preparation:
 
     def _keep(self, task: Task, finished: reuse.Finished, upstream: Upstream) -> Any:
         frozen, record = finished
+        if "from_run" in record:
+            clock.copy(record["from_run"], self.workdir, task.name)
         save_finished(self.workdir, task.name, frozen, {**record, **self.origin(task, upstream)})
         return frozen
 

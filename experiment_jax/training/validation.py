@@ -21,7 +21,7 @@ from experiment_jax.metrics import latents as latent_metrics
 PyTree = Any
 Measured = tuple[dict[str, float], dict[str, np.ndarray]]  # metrics and pictures, by name
 # (params, latents of the images) -> metrics of samples and a picture of them
-OfSamples = Callable[[PyTree, np.ndarray], tuple[dict[str, float], np.ndarray]]
+OfSamples = Callable[[PyTree, np.ndarray | None], tuple[dict[str, float], np.ndarray]]
 PER_CLASS = 50
 COLUMNS = 10
 
@@ -30,8 +30,10 @@ def names(task: Task, dataset: Dataset) -> tuple[str, ...]:
     """The names of the metrics that validation gives for a task; a checkpoint may be chosen by any of them."""
     if not len(dataset.validation) or task.context.model.extend(task.stage).encode is None:
         return ()
-    by_label = task.context.model.degrade is None
+    model = task.context.model.extend(task.stage)
+    by_label = model.degrade is None
     of_samples = ("w1_latent", "spread") if by_label else ("energy", "spread_skill", "psnr", "lr_consistency")
+    of_samples = of_samples if model.conditional else ()
     of_decoder = ("recon_l1",) if task.context.model.features is None else ("recon_l1", "recon_frechet")
     given = {"decode": of_decoder, "classify": ("accuracy",), "sample": of_samples}
     return tuple(name for function in given if function in task.stage.provides for name in given[function])
@@ -97,16 +99,18 @@ def validation(task: Task, dataset: Dataset) -> Callable[[PyTree, Upstream], Mea
     texture = texture_distance(model)
     classify = jax.jit(lambda params, latents: jnp.argmax(model.classify(params, latents), axis=-1))
     of_samples: OfSamples = (
-        _of_labels(model, part, dataset.num_classes, key, held_out)
+        _of_labels(model, part, dataset.num_classes, key, held_out and model.conditional and model.encode is not None)
         if model.degrade is None
         else _of_images(model, part, key)
     )
 
     def validate(state: PyTree, upstream: Upstream) -> Measured:
         measured, drawn = {}, {}
-        if model.encode is None or not MEASURED & set(stage.provides):
+        if not MEASURED & set(stage.provides):
             return measured, drawn
         params = {**upstream, name: stage.finish(state, view, upstream)}
+        if model.encode is None:  # a GAN: there are pictures, and no latents to measure
+            return measured, ({"samples": of_samples(params, None)[1]} if "sample" in stage.provides else {})
         latents = passes.over(lambda images: encode(params, images), part.images, batch_size=passes.PASS)
         if "decode" in stage.provides:
             images = passes.over(lambda z: decode(params, z), latents, batch_size=passes.PASS)
@@ -154,7 +158,7 @@ def _of_labels(model: Model, part: Split, num_classes: int, key: jax.Array, meas
     condition = np.repeat(np.arange(num_classes, dtype=np.int32), PER_CLASS)
     sample = jax.jit(lambda params, keys: model.sample(params, keys, condition))
 
-    def measure(params: PyTree, latents: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+    def measure(params: PyTree, latents: np.ndarray | None) -> tuple[dict[str, float], np.ndarray]:
         samples = sample(params, jax.random.split(key, len(condition)))
         images = np.asarray(passes.to_uint8(samples.images)).reshape(-1, PER_CLASS, *part.images.shape[1:])
         picture = pictures.grid(images[:10, :COLUMNS])

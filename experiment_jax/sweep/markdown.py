@@ -1,0 +1,51 @@
+"""sweep.md: the main metrics of a sweep as one table in Markdown, with what papers report beside them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiment_jax.comparison.table import Row, best_of, metrics_of, settings_of, to_markdown
+from experiment_jax.metrics.directions import OWN, directed
+
+# In this order, each in all features that it was taken in; what a system has not is an empty cell.
+MAIN = (
+    "fd_gen",
+    "fid_gen",
+    "fd_recon",
+    "fd_gen_vs_recon",
+    "precision",
+    "recall",
+    "accuracy_gen",
+    "cas",
+    "pixel_spread",
+)
+FACTS = ("nfe", "parameters", "images_per_second", "training_seconds")
+REPORTED = "evaluation.reported"
+
+
+def markdown(rows: Sequence[Row], measured: Mapping[str, Any]) -> str:
+    """The table, what it rests on, and what is wrong with rows.
+
+    Args:
+        rows: of the table.
+        measured: all metrics of one of them; {}: nothing was measured.
+    """
+    known = metrics_of(rows)
+    main = [key for kind in MAIN for key in known if directed(key) == kind]
+    columns = [*main, *(key for key in FACTS if key in known)]
+    best = {key: names for key, names in best_of(rows).items() if directed(key) not in OWN}
+    reported = [key for key in settings_of(rows) if key == REPORTED]
+    said = [to_markdown(rows, reported, columns, best)]
+    if measured:
+        facts = (
+            "protocol",
+            "judge",
+            "fd_floor",
+            *(key for key in measured if key.startswith(("extractor_", "fd_floor_"))),
+        )
+        said.append(", ".join(f"`{key}` {measured[key]}" for key in facts if key in measured) + ".\n")
+    if reported:
+        said.append(
+            "`evaluation.reported` is a paper's figure, by its protocol: it does not compare with the others.\n"
+        )
+    said += [f"- {row.name}: {problem}\n" for row in rows for problem in row.problems]
+    return "\n".join(said)
