@@ -172,9 +172,7 @@ def _check_labels(config: ConfigDict, context: Context, kind: type[GANLoss]) -> 
     if config.labels and kind.AUTOENCODES:
         raise UserError(f"{name}.labels=True: {config.loss} has no discriminator of labels; choose ns_gan or wgan_gp")
     if config.labels and config.view != "paired":
-        raise UserError(
-            f"{name}.view={config.view}: labels need the view that shows them; type --config.{name}.view=paired"
-        )
+        raise UserError(f"{name}.view={config.view}: does not show labels; type --config.{name}.view=paired")
 
 
 def _classes(config: ConfigDict, context: Context) -> int:

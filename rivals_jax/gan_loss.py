@@ -1,4 +1,4 @@
-"""What a GAN's loss is: two functions, of the discriminator D and of the generator G, and what passes from step to step.
+"""What a GAN's loss is: what the discriminator D minimises, what the generator G does, what passes from step to step.
 
 Images are in [0, 1] here, as in the public code: a weight of a slope or of a mean absolute error depends on it.
 """

@@ -1,7 +1,7 @@
 """NS GAN: the non-saturating GAN (Goodfellow et al. 2014, arXiv 1406.2661, section 3).
 
-D(x) = σ(s(x)) is the probability that an image is real. D minimises −E log D(x) − E log(1 − D(G(z))), and G, in place of
-E log(1 − D(G(z))), whose gradient vanishes where D is sure, minimises −E log D(G(z)).
+D(x) = σ(s(x)) is the probability that an image is real. D minimises −E log D(x) − E log(1 − D(G(z))). In place of
+E log(1 − D(G(z))), whose gradient vanishes where D is sure, G minimises −E log D(G(z)).
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """What ReGene's Table 1 (arXiv 2004.07543) reports of each system: FIDs of others' protocols, never this project's.
 
 Rows of Lucic et al.'s models (NS GAN, LSGAN, WGAN-GP, BEGAN, 2-Stage VAE) are Dai & Wipf's evaluation: 10,000 samples
-against the 10,000 test images in TensorFlow's Inception, grey replicated to three channels, the best of 100 random draws
-of the settings. The others are Zhang et al.'s evaluation.
+against the 10,000 test images in TensorFlow's Inception, grey replicated to three channels, the best of 100 random
+draws of the settings. The others are Zhang et al.'s evaluation.
 """
 
 DATA = ("mnist", "fashion_mnist", "cifar10", "celeba")

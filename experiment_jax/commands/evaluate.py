@@ -23,8 +23,9 @@ from experiment_jax.config.load import load as load_config
 from experiment_jax.devices import failures
 from experiment_jax.errors import Unwritable, UserError
 from experiment_jax.evaluation.enlarge import enlarge
-from experiment_jax.evaluation.evaluate import evaluate, evaluate_images, keep_reference
+from experiment_jax.evaluation.evaluate import evaluate, evaluate_images
 from experiment_jax.evaluation.files import read_images, save_samples
+from experiment_jax.evaluation.kept_reference import keep_reference
 from experiment_jax.evaluation.shown import summary
 from experiment_jax.extractors.judges import keep as keep_judge
 from experiment_jax.report.page import write as write_report

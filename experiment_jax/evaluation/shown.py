@@ -20,10 +20,8 @@ def picture(run: Run, held_out: np.ndarray, samples: Samples | None, labels: np.
     if samples is not None:
         classes = np.unique(labels)[:10]
         rows = [np.resize(np.flatnonzero(labels == c), COLUMNS) for c in classes]
-        drawn = samples.images[
-            np.stack(rows) if run.model.conditional else np.resize(np.arange(len(labels)), (10, COLUMNS))
-        ]
-        shown.append(pictures.grid(drawn))
+        chosen = np.stack(rows) if run.model.conditional else np.resize(np.arange(len(labels)), (10, COLUMNS))
+        shown.append(pictures.grid(samples.images[chosen]))
     if run.reconstructs:
         originals = held_out[: 2 * COLUMNS]
         shown.append(pictures.grid(pictures.alternate(originals, run.decode(run.encode(originals)), COLUMNS)))

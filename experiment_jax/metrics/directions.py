@@ -55,7 +55,7 @@ MEANINGS = {
     "recall": "Share of real images that lie among the samples. Low where variety is lost.",
     "accuracy_gen": "Share of samples in which the judge sees the class that they were drawn for.",
     "spread": "Within-class deviation of samples' latents over that of real images. Below 1 variety is lost.",
-    "pixel_spread": "Deviation of samples' pixels over that of real images'. Below 0.1 all samples are nearly one image.",
+    "pixel_spread": "Deviation of samples' pixels over that of real ones. Below 0.1 all samples are nearly one image.",
     "copied": "Share of samples nearer to a training image than all but 1% of test images are. Honest is 0.01.",
     "fidelity": "Pixel distance of samples to test images over that of training images. Above 1: noise or blur.",
     "cas": "Accuracy on test images of a classifier that was trained on the samples alone.",

@@ -46,7 +46,7 @@ def shapes_of(arrays: Mapping[str, np.ndarray]) -> dict[str, jax.ShapeDtypeStruc
 
 
 def count(run: Run) -> int:
-    """How many float32 numbers the networks hold that draw a sample. A hull's bank of latents is float16: it is data."""
+    """How many float32 numbers drawing a sample reads. A hull's bank of latents is float16, and no parameter."""
     shapes, model = shapes_of(named(run.model.params)), run.model
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
     condition = jax.ShapeDtypeStruct((2,), jnp.int32)

@@ -3,22 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiment_jax.comparison.explained import plain
 from experiment_jax.comparison.table import Row, best_of, metrics_of, settings_of, to_markdown
 from experiment_jax.metrics.directions import OWN, directed
 
 # In this order, each in all features that it was taken in; what a system has not is an empty cell.
-MAIN = (
-    "fd_gen",
-    "fid_gen",
-    "fd_recon",
-    "fd_gen_vs_recon",
-    "precision",
-    "recall",
-    "accuracy_gen",
-    "cas",
-    "pixel_spread",
-)
-FACTS = ("nfe", "parameters", "images_per_second", "training_seconds")
+MAIN = ("fd_gen", "fid_gen", "fd_recon", "fd_gen_vs_recon", "precision", "recall", "accuracy_gen", "cas")
+FACTS = ("pixel_spread", "nfe", "parameters", "images_per_second", "training_seconds")
 REPORTED = "evaluation.reported"
 
 
@@ -36,16 +27,9 @@ def markdown(rows: Sequence[Row], measured: Mapping[str, Any]) -> str:
     reported = [key for key in settings_of(rows) if key == REPORTED]
     said = [to_markdown(rows, reported, columns, best)]
     if measured:
-        facts = (
-            "protocol",
-            "judge",
-            "fd_floor",
-            *(key for key in measured if key.startswith(("extractor_", "fd_floor_"))),
-        )
-        said.append(", ".join(f"`{key}` {measured[key]}" for key in facts if key in measured) + ".\n")
+        facts = [key for key in measured if key in ("protocol", "judge") or key.startswith(("extractor_", "fd_floor"))]
+        said.append(", ".join(f"`{key}` {plain(measured[key])}" for key in facts) + ".\n")
     if reported:
-        said.append(
-            "`evaluation.reported` is a paper's figure, by its protocol: it does not compare with the others.\n"
-        )
+        said.append("`evaluation.reported` is a paper's figure by its own protocol, and compares with no other here.\n")
     said += [f"- {row.name}: {problem}\n" for row in rows for problem in row.problems]
     return "\n".join(said)

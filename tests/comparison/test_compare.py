@@ -18,7 +18,7 @@ from experiment_jax.comparison.table import Row, best_of, numbers
 from experiment_jax.data.split import Split
 from experiment_jax.evaluation.evaluate import evaluate_images
 
-TIMES = ("seconds", "images_per_second", "latents_per_second")
+TIMES = ("seconds", "latents_per_second")
 
 
 def edit(path, **changes):

@@ -47,9 +47,10 @@ def test_what_one_row_has_alone_or_has_no_direction_has_no_best():
     assert best_of([row("a", fd_gen=1.0, step=3), row("b", step=4)]) == {}
 
 
-def test_numbers_are_split_into_values_and_errors_without_times_and_texts():
+def test_numbers_are_split_into_values_and_errors_without_texts_and_the_times_of_measuring():
     given = dict(judge="abc", fd_gen=0.5, fd_gen_se=0.1, odd_se=3.0, seconds=9.0, cas_seconds=2.0, seconds_se=1.0)
     assert numbers(given) == ({"fd_gen": 0.5, "odd_se": 3.0}, {"fd_gen": 0.1})
+    assert numbers(dict(training_seconds=4.0, latents_per_second=9.0)) == ({"training_seconds": 4.0}, {})
 
 
 @pytest.mark.parametrize(

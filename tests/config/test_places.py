@@ -13,8 +13,8 @@ from experiment_jax import UserError, evaluate, load_config, load_run, train
 from experiment_jax.comparison.compare import compare
 from experiment_jax.config.places import lasting, lasting_data, place
 from experiment_jax.evaluation.enlarge import enlarge
-from experiment_jax.evaluation.evaluate import keep_reference
 from experiment_jax.evaluation.files import read_images
+from experiment_jax.evaluation.kept_reference import keep_reference
 from experiment_jax.extractors import judges, references
 from experiment_jax.networks.pretrained import inception
 from experiment_jax.runs import directory

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from experiment_jax.evaluation.evaluate import evaluate_images, keep_reference, reference_of
+from experiment_jax.evaluation.evaluate import evaluate_images, reference_of
+from experiment_jax.evaluation.kept_reference import keep_reference
 from experiment_jax.evaluation.plan import Plan
 from experiment_jax.extractors import references
 

@@ -32,7 +32,7 @@ def context(steps=0, counts=(400, 400), **model):
 
 def settings(name, **own):
     """The matcher's section with a mixture of one component, and networks that train in a second."""
-    of_gmm = dict(components=1, covariance_floor=0.0)
+    of_gmm = dict(components=1, covariance_floor=0.0, conditional=True)
     of_gmm |= {key: own.pop(key) for key in of_gmm if key in own}
     network = dict(noise_size=LATENT, width=32, depth=1, ema_decay=0.9, optimiser=dict(learning_rate=1e-2, b1=0.9))
     return sections.matching(matcher=name, gmm=of_gmm, **network, **own)
@@ -110,13 +110,30 @@ def test_mixtures_that_no_class_can_fill_are_refused(refused):
     assert "class 1 has 4 latents; type --config.matching.gmm.components=4" in error
 
 
+def test_one_mixture_for_all_classes_is_fitted_to_all_latents_and_heeds_no_label():
+    points = np.random.default_rng(3).normal(size=(60, LATENT)).astype(np.float32)
+    labels = np.repeat([0, -1], 30).astype(np.int32)  # half of them are not known
+    matcher = make("gmm", context(counts=(30, 0)), conditional=False, components=1, covariance_floor=0.0)
+    fitted = matcher.fit(points, labels, {})
+    np.testing.assert_allclose(fitted["means"][0, 0], points.mean(axis=0), atol=1e-5)
+    root = fitted["roots"][0, 0]
+    np.testing.assert_allclose(root @ root.T, np.cov(points.T, bias=True), atol=1e-5)
+    assert not matcher.conditional
+    np.testing.assert_array_equal(draw(matcher, fitted, 0), draw(matcher, fitted, 1))
+
+
+def test_one_mixture_for_all_classes_takes_as_many_latents_as_it_has_components(refused):
+    error = refused(make, "gmm", context(counts=(3, 1)), components=5, conditional=False)
+    assert "there are 4 latents; type --config.matching.gmm.components=4" in error
+
+
 # --- prior -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_prior_is_the_law_that_latents_were_trained_towards_as_they_are_standardised():
     mean, scale = np.array([1.0, -2.0, 0.5], np.float32), 0.5
     matcher = make("prior", context(prior=lambda params: (-mean / scale, 1 / scale)))
-    assert not matcher.CONDITIONAL
+    assert not matcher.conditional
     drawn = scale * draw(matcher, matcher.fit(None, None, {}), 0) + mean  # as the decoder takes them
     np.testing.assert_allclose(drawn.mean(axis=0), 0.0, atol=0.03)
     np.testing.assert_allclose(np.cov(drawn.T), np.eye(LATENT), atol=0.04)

@@ -9,6 +9,7 @@ from experiment_jax.metrics.directions import MEANINGS, arrow, badness, directed
 NO_BEST = (
     "step", "nfe", "num_samples", "bound_samples", "latent_size", "latent_near_zero", "latent_hoyer",
     "seconds", "cas_seconds", "images_per_second", "latents_per_second", "fd_floor",
+    "training_seconds", "parameters",
     "w1_latent_floor", "accuracy_real", "accuracy_real_resnet8", "fd_mix_0.0", "accuracy_mix_0.0", "anything",
     "fd_floor_vgg16", "num_samples_vgg16", "evaluation_seed", "repeats", "confidence_labeller",
 )  # fmt: skip
@@ -24,7 +25,7 @@ def test_what_no_run_can_help_has_no_best(metric):
 WHOSE = ("", "bicubic_", "regression_", "recon_", "mean_")
 SHARES = [share / 10 for share in range(1, 11)]
 BEST = {
-    "nearest to 1": ("spread", "spread_skill", "fidelity", "nearest_train_ratio"),
+    "nearest to 1": ("spread", "pixel_spread", "spread_skill", "fidelity", "nearest_train_ratio"),
     "largest": (
         "accuracy_recon", "accuracy_recon_resnet8", "accuracy_classifier", "accuracy_labeller",
         "precision", "recall", "cas",

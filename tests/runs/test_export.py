@@ -20,7 +20,8 @@ from experiment_jax.data import load, passes
 from experiment_jax.method.build import build
 from experiment_jax.method.stage import Model
 from experiment_jax.runs import export as exports
-from experiment_jax.runs.export import export, named
+from experiment_jax.runs.export import export
+from experiment_jax.runs.parameters import named
 from experiment_jax.runs.run import Run
 
 PROJECT = Path(__file__).parents[2]

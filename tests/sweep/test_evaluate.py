@@ -89,7 +89,7 @@ def test_what_is_evaluated_already_is_not_evaluated_again(measured):
     assert [path.read_text() for path in tables] == before and [path.read_bytes() for path in written] == clocks
     evaluate(measured, num_samples=120)  # another number is another evaluation
     assert {each["num_samples"] for each in rows(measured)} == {"120"}
-    assert not {"seconds", "images_per_second"} & rows(measured)[0].keys()
+    assert not {"seconds", "latents_per_second"} & rows(measured)[0].keys()
 
 
 def test_a_table_of_fewer_runs_does_not_replace_one_of_more(measured, caplog):
