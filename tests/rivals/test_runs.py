@@ -75,7 +75,7 @@ def test_its_sampler_is_a_file_of_one_function(adversarial, tmp_path):
 
 def test_a_stopped_training_goes_on_to_the_same_bits(adversarial, one, tmp_path):
     constant = {f"{each}.schedule": "constant" for each in ("gan.optimiser", "gan.discriminator.optimiser")}
-    constant |= {f"{each}.warmup_steps": 1 for each in ("gan.optimiser", "gan.discriminator.optimiser")}
+    constant |= {f"{each}.warmup_steps": 0 for each in ("gan.optimiser", "gan.discriminator.optimiser")}
     began = {"method": "began", "gan.loss": "began", **TINY, **constant}
     through = train(load_config(TABLE_1, began), tmp_path / "through", one)
     train(load_config(TABLE_1, began | {"gan.steps": 1}), tmp_path / "parts", one)
