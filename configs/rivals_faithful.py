@@ -27,28 +27,22 @@ def get_config():
 
 def gan(loss, rate, b1, steps_of_d=1):
     """By Lucic et al.: 20 epochs, of which G moves at every `steps_of_d`-th step."""
-    own = {"method": loss, "stages": ("gan",), "gan.loss": loss, "gan.steps": 15_625 // steps_of_d}
-    own |= {"gan.discriminator.steps": steps_of_d, "gan.batch_size": 64 * steps_of_d}
+    own = rivals.as_gan(loss, steps=15_625 // steps_of_d, batch_size=64 * steps_of_d)
+    own["gan.discriminator.steps"] = steps_of_d
     for optimiser in ("gan.optimiser", "gan.discriminator.optimiser"):
         own |= {f"{optimiser}.learning_rate": rate, f"{optimiser}.b1": b1}
     return own
 
 
 def autoencoder(kind, sampler, rate, epochs=100, **own):
-    settings = {"method": kind, "stages": ("autoencoder", "matching"), "autoencoder.kind": kind, **sampler}
-    settings |= {"autoencoder.optimiser.learning_rate": rate, "autoencoder.epochs": float(epochs)}
-    return settings | {f"autoencoder.{key}": value for key, value in own.items()}
+    schedule = {"autoencoder.optimiser.learning_rate": rate, "autoencoder.epochs": float(epochs)}
+    return rivals.as_autoencoder(kind, sampler, **own) | schedule
 
 
-PRIOR = {"matching.matcher": "prior", "matching.steps": 0}
-MIXTURE = {"matching.matcher": "gmm", "matching.steps": 0, "matching.gmm.conditional": False}
-SECOND_STAGE = {
-    "matching.matcher": "vae",
-    "matching.vae.conditional": False,
+SECOND_STAGE = lsdm.SECOND_STAGE | {
     "matching.epochs": 800.0,
-    "matching.batch_size": 60,
+    "matching.batch_size": 64,
     "matching.optimiser.learning_rate": 1e-4,
-    "matching.optimiser.b1": 0.9,
 }
 SGD = {"autoencoder.optimiser.name": "sgd"}
 SYSTEMS = {
@@ -56,12 +50,12 @@ SYSTEMS = {
     "lsgan": gan("lsgan", 2e-4, 0.5),
     "wgan_gp": gan("wgan_gp", 1e-4, 0.5, 5),
     "began": gan("began", 1e-4, 0.5, 5),
-    "vae": autoencoder("vae", PRIOR, 1e-4),
-    "cv_vae": autoencoder("cv_vae", MIXTURE, 1e-4),
-    "wae": autoencoder("wae", MIXTURE, 1e-3),
-    "rae_sn": autoencoder("rae_sn", MIXTURE, 5e-4),
+    "vae": autoencoder("vae", lsdm.PRIOR, 1e-4),
+    "cv_vae": autoencoder("cv_vae", lsdm.MIXTURE, 1e-4),
+    "wae": autoencoder("wae", lsdm.MIXTURE, 1e-3),
+    "rae_sn": autoencoder("rae_sn", lsdm.MIXTURE, 5e-4),
     "two_stage_vae": autoencoder("two_stage_vae", SECOND_STAGE, 1e-4, 400, latent_size=64, batch_size=64),
-    "lvpga": autoencoder("lvpga", PRIOR, 0.1, 600, latent_size=32, batch_size=64) | SGD,
+    "lvpga": autoencoder("lvpga", lsdm.PRIOR, 0.1, 600, latent_size=32, batch_size=64) | SGD,
 }
 CIFAR10 = {
     "ns_gan": {"gan.steps": 78_125},

@@ -35,39 +35,20 @@ def get_config():
     return config
 
 
-def gan(loss, **own):
-    """A GAN; `own` are settings of its stage."""
-    return {"method": loss, "stages": ("gan",), "gan.loss": loss} | {f"gan.{key}": value for key, value in own.items()}
-
-
-def autoencoder(kind, sampler, **own):
-    """An autoencoder and what samples its latents; `own` are settings of its stage."""
-    settings = {"method": kind, "stages": ("autoencoder", "matching"), "autoencoder.kind": kind, **sampler}
-    return settings | {f"autoencoder.{key}": value for key, value in own.items()}
-
-
-PRIOR = {"matching.matcher": "prior", "matching.steps": 0}
-MIXTURE = {"matching.matcher": "gmm", "matching.steps": 0, "matching.gmm.conditional": False}
-SECOND_STAGE = {
-    "matching.matcher": "vae",
-    "matching.vae.conditional": False,
-    "matching.optimiser.learning_rate": 1e-3,
-    "matching.optimiser.b1": 0.9,
-}
 LSDM, REGENE = ("perceptual", "representation", "matching"), ("classifier", "perceptual", "decoder", "hull")
 SHARP_LSDM, SHARP_REGENE = (*LSDM[:2], "sharpening", LSDM[2]), (*REGENE[:3], "sharpening", REGENE[3])
 SGD = {"autoencoder.optimiser.name": "sgd", "autoencoder.optimiser.learning_rate": 0.1}
 SYSTEMS = {
-    "ns_gan": gan("ns_gan") | {"gan.optimiser.b1": 0.0, "gan.discriminator.optimiser.b1": 0.0},
-    "lsgan": gan("lsgan"),
-    "wgan_gp": gan("wgan_gp"),
-    "began": gan("began"),
-    "vae": autoencoder("vae", PRIOR),
-    "cv_vae": autoencoder("cv_vae", MIXTURE),
-    "wae": autoencoder("wae", MIXTURE),
-    "rae_sn": autoencoder("rae_sn", MIXTURE),
-    "two_stage_vae": autoencoder("two_stage_vae", SECOND_STAGE),
-    "lvpga": autoencoder("lvpga", PRIOR, batch_size=64) | SGD,
+    "ns_gan": rivals.as_gan("ns_gan") | {"gan.optimiser.b1": 0.0, "gan.discriminator.optimiser.b1": 0.0},
+    "lsgan": rivals.as_gan("lsgan"),
+    "wgan_gp": rivals.as_gan("wgan_gp"),
+    "began": rivals.as_gan("began"),
+    "vae": rivals.as_autoencoder("vae", lsdm.PRIOR),
+    "cv_vae": rivals.as_autoencoder("cv_vae", lsdm.MIXTURE),
+    "wae": rivals.as_autoencoder("wae", lsdm.MIXTURE),
+    "rae_sn": rivals.as_autoencoder("rae_sn", lsdm.MIXTURE),
+    "two_stage_vae": rivals.as_autoencoder("two_stage_vae", lsdm.SECOND_STAGE),
+    "lvpga": rivals.as_autoencoder("lvpga", lsdm.PRIOR, batch_size=64) | SGD,
     "flow": {"method": "lsdm", "stages": LSDM, **lsdm.FLOW},
     "critic": {"method": "lsdm", "stages": LSDM, **lsdm.CRITIC},
     "sharpened_flow": {"method": "lsdm", "stages": SHARP_LSDM, **lsdm.FLOW},

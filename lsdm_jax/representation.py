@@ -22,7 +22,7 @@ from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
 from experiment_jax.networks import losses
 from experiment_jax.networks.autoencoder import Decoder, Encoder, check_sides
-from experiment_jax.networks.standardisation import Standardisation, moments
+from experiment_jax.networks.standardisation import Standardisation, StandardisedStage, moments
 from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax import settings
 from lsdm_jax.kinds import KINDS, Kind
@@ -60,7 +60,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
 
 @dataclasses.dataclass(frozen=True)
-class Representation(Stage):
+class Representation(StandardisedStage):
     """E and D. For the settings see `stage`.
 
     Latents are standardised as E(Y) -> (E(Y) − mean) / scale, with the mean of each coordinate and one scale for all of
@@ -107,32 +107,19 @@ class Representation(Stage):
     def averaged(self, state: TrainState) -> dict[str, PyTree]:
         return {**state.average["params"], "statistics": state.average["statistics"]}
 
-    def finish(self, state: TrainState, view: View, upstream: Upstream) -> Frozen:
-        params = self.averaged(state)
-        latents = passes.over_images(self._latents, params["encoder"], view.images)
-        return self.Frozen(**params, **moments(latents))
+    def raw_latents(self, own: Frozen, images: jax.Array) -> jax.Array:
+        return self.encoder.apply({"params": own.encoder}, images)[:, : self.config.latent_size]
+
+    def raw_images(self, own: Frozen, latents: jax.Array) -> jax.Array:
+        return self.decoder.apply({"params": own.decoder, **own.statistics}, latents)
 
     @property
-    def provides(self):
-        prior = {"prior": self.prior} if self.kind.prior else {}
-        own = dict(encode=self.encode, decode=self.decode, decoder=self.context.name)
-        return dict(**own, latent_size=self.config.latent_size, **prior)
+    def latent_size(self) -> int:
+        return self.config.latent_size
 
-    def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
-        own = params[self.context.name]
-        return own.standardise(self._latents(own.encoder, images))
-
-    def decode(self, params: Upstream, latents: jax.Array) -> jax.Array:
-        own = params[self.context.name]
-        return self.decoder.apply({"params": own.decoder, **own.statistics}, own.unstandardise(latents))
-
-    def prior(self, params: Upstream) -> tuple[jax.Array, jax.Array]:
-        """N(0, I) of the latents as E gives them, standardised as they are: its mean `[latent]` and deviation."""
-        own = params[self.context.name]
-        return own.standardise(jnp.zeros(self.config.latent_size)), 1.0 / own.scale
-
-    def _latents(self, encoder: PyTree, images: jax.Array) -> jax.Array:
-        return self.encoder.apply({"params": encoder}, images)[:, : self.config.latent_size]
+    @property
+    def towards_normal(self) -> bool:
+        return self.kind.prior
 
 
 @dataclasses.dataclass(frozen=True)

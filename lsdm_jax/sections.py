@@ -65,6 +65,15 @@ CRITIC = {
     "matching.optimiser.learning_rate": 5e-4,
     "matching.optimiser.b1": 0.0,
 }
+# What draws latents without labels: the law that they were trained towards, a mixture, a second VAE.
+PRIOR = {"matching.matcher": "prior", "matching.steps": 0}
+MIXTURE = {"matching.matcher": "gmm", "matching.steps": 0, "matching.gmm.conditional": False}
+SECOND_STAGE = {
+    "matching.matcher": "vae",
+    "matching.vae.conditional": False,
+    "matching.optimiser.learning_rate": 1e-3,
+    "matching.optimiser.b1": 0.9,
+}
 # What a representation may be, and what may sample its latents: members of a sweep, `vae-gmm` and so on.
 REPRESENTATIONS = {
     "autoencoder": {"representation.kind": "autoencoder"},
@@ -74,7 +83,7 @@ REPRESENTATIONS = {
     "identity": {"representation.kind": "identity", "representation.steps": 0},
 }
 SAMPLERS = {
-    "prior": {"matching.matcher": "prior", "matching.steps": 0},
+    "prior": PRIOR,
     "gmm": {"matching.matcher": "gmm", "matching.steps": 0},
     "vae": {"matching.matcher": "vae", "matching.optimiser.learning_rate": 1e-3, "matching.optimiser.b1": 0.9},
     "critic": CRITIC,

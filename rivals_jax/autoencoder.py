@@ -13,11 +13,9 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiment_jax.config import checks
-from experiment_jax.data import passes
-from experiment_jax.data.split import View
 from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
 from experiment_jax.networks.autoencoder import check_sides
-from experiment_jax.networks.standardisation import Standardisation, moments
+from experiment_jax.networks.standardisation import Standardisation, StandardisedStage
 from experiment_jax.networks.train_state import Descent, TrainState
 from rivals_jax import faithful, networks, settings
 from rivals_jax.cv_vae import ConstantVarianceVAE
@@ -62,11 +60,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
 
 @dataclasses.dataclass(frozen=True)
-class AutoencoderStage(Stage):
-    """E and D. For the settings see `stage`.
-
-    Latents are standardised by one scale, as those of LSDM's representations are, so that all matchers may draw them.
-    """
+class AutoencoderStage(StandardisedStage):
+    """E and D. For the settings see `stage`."""
 
     objective: Objective
     networks: Autoencoder
@@ -101,32 +96,19 @@ class AutoencoderStage(Stage):
         params, statistics = state.average["params"], state.average["statistics"]
         return {"encoder": params["encoder"], "decoder": params["decoder"], "statistics": statistics}
 
-    def finish(self, state: TrainState, view: View, upstream: Upstream) -> Frozen:
-        unscaled = self.Frozen(**self.averaged(state), mean=jnp.zeros(()), scale=jnp.ones(()))
-        return unscaled.replace(**moments(passes.over_images(self._latents, unscaled, view.images)))
+    def raw_latents(self, own: Frozen, images: jax.Array) -> jax.Array:
+        return self._apply(own, 0.5 * (images + 1.0), method="encode")[:, : self.config.latent_size]
+
+    def raw_images(self, own: Frozen, latents: jax.Array) -> jax.Array:
+        return 2.0 * self._apply(own, latents, method="decode") - 1.0
 
     @property
-    def provides(self):
-        prior = {"prior": self.prior} if self.objective.PRIOR else {}
-        own = dict(encode=self.encode, decode=self.decode, decoder=self.context.name)
-        return dict(**own, latent_size=self.config.latent_size, **prior)
+    def latent_size(self) -> int:
+        return self.config.latent_size
 
-    def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
-        own = params[self.context.name]
-        return own.standardise(self._latents(own, images))
-
-    def decode(self, params: Upstream, latents: jax.Array) -> jax.Array:
-        own = params[self.context.name]
-        images = self._apply(own, own.unstandardise(latents), method="decode")
-        return 2.0 * images - 1.0
-
-    def prior(self, params: Upstream) -> tuple[jax.Array, jax.Array]:
-        """N(0, I) of the latents as E gives them, standardised as they are: its mean `[latent]` and deviation."""
-        own = params[self.context.name]
-        return own.standardise(jnp.zeros(self.config.latent_size)), 1.0 / own.scale
-
-    def _latents(self, own: Frozen, images: jax.Array) -> jax.Array:
-        return self._apply(own, 0.5 * (images + 1.0), method="encode")[:, : self.config.latent_size]
+    @property
+    def towards_normal(self) -> bool:
+        return self.objective.PRIOR
 
     def _apply(self, own: Frozen, values: jax.Array, method: str) -> jax.Array:
         params = {"encoder": own.encoder, "decoder": own.decoder}

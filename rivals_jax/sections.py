@@ -49,3 +49,14 @@ def autoencoder(**own: Any) -> ConfigDict:
 def _own(settings: Mapping[str, Mapping[str, Any]], changes: dict[str, Any]) -> dict[str, ConfigDict]:
     """The own section of each kind that has settings, with changes, which are taken out of `changes`."""
     return {name: ConfigDict({**own, **changes.pop(name, {})}) for name, own in settings.items() if own}
+
+
+def as_gan(loss: str, **own: Any) -> dict[str, Any]:
+    """What makes a recipe a GAN of that loss, by dotted key; `own` are settings of its stage."""
+    return {"method": loss, "stages": ("gan",), "gan.loss": loss} | {f"gan.{key}": value for key, value in own.items()}
+
+
+def as_autoencoder(kind: str, sampler: Mapping[str, Any], **own: Any) -> dict[str, Any]:
+    """What makes a recipe an autoencoder of that kind whose latents are drawn by `sampler`; `own` as above."""
+    settings = {"method": kind, "stages": ("autoencoder", "matching"), "autoencoder.kind": kind, **sampler}
+    return settings | {f"autoencoder.{key}": value for key, value in own.items()}
