@@ -42,7 +42,7 @@ SYSTEMS = {
     "ns_gan": rivals.as_gan("ns_gan") | {"gan.optimiser.b1": 0.0, "gan.discriminator.optimiser.b1": 0.0},
     "lsgan": rivals.as_gan("lsgan"),
     "wgan_gp": rivals.as_gan("wgan_gp"),
-    "began": rivals.as_gan("began"),
+    "began": rivals.as_gan("began") | {"gan.began.rate": 1e-2},
     "vae": rivals.as_autoencoder("vae", lsdm.PRIOR),
     "cv_vae": rivals.as_autoencoder("cv_vae", lsdm.MIXTURE),
     "wae": rivals.as_autoencoder("wae", lsdm.MIXTURE),
@@ -81,7 +81,7 @@ STEPS = {
 LVPGA_DELAY = 300  # of these steps
 SHARE = {"rates": 0.25, "cifar10": 0.7, "cifar10_jpeg": 0.7, "faces64": 0.18, "celeba64": 0.18}  # of the steps
 RATES = (0.25, 1.0, 4.0)  # times all learning rates of a system
-CHOSEN = {}  # of RATES, on validation images; 1 where nothing is said
+CHOSEN = {"ns_gan": 4.0, "lsgan": 0.25}  # of RATES, on validation images; 1 where nothing is said
 
 
 def sweep(variant):
