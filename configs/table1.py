@@ -81,8 +81,12 @@ STEPS = {
 LVPGA_DELAY = 300  # of these steps
 SHARE = {"rates": 0.25, "cifar10": 0.7, "cifar10_jpeg": 0.7, "faces64": 0.18, "celeba64": 0.18}  # of the steps
 RATES = (0.25, 1.0, 4.0)  # times all learning rates of a system
-# Of RATES, by `fd_gen` on validation images; results/table1_rates. The sharpened systems take those of the same unsharpened.
-CHOSEN = dict.fromkeys(SYSTEMS, 4.0) | {"lsgan": 0.25, "wgan_gp": 1.0}
+# Of RATES, by `fd_gen` on validation images; see docs/table1.md.
+CHOSEN = (
+    dict.fromkeys(SYSTEMS, 4.0)
+    | {"lsgan": 0.25}
+    | dict.fromkeys(("wgan_gp", "regene_neighbours", "regene_sharpened"), 1.0)
+)
 
 
 def sweep(variant):

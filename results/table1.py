@@ -50,6 +50,7 @@ def _rates(results: Results) -> Table:
         tried = {column: found.get(f"{key}-{factor}", {}) for factor, column in FACTORS.items()}
         return {"of": of, **{column: run["fd_gen"] for column, run in tried.items() if "fd_gen" in run}}
 
-    rows = [row(key, of) for key, of in NAMES.items() if f"{key}-1" in found]
+    names = {**NAMES, "wgan_gp": "WGAN-GP, five steps of D", "wgan_gp_one": "WGAN-GP, one step of D"}
+    rows = [row(key, of) for key, of in names.items() if f"{key}-1" in found]
     shown = {"learning rates": "{of}", **{f"× {factor}": f"{{{column}:.2f}}" for factor, column in FACTORS.items()}}
     return Table(shown, rows, smallest=[f"× {factor}" for factor in FACTORS], across=True, caption=False)

@@ -78,12 +78,13 @@ def metrics_of(rows: Sequence[Row]) -> list[str]:
 
 
 def shown(row: Row, metric: str) -> str:
-    """The row's value of a metric for a person: four digits, or as many as its standard error allows; "": none."""
+    """The row's value of a metric for a person: a whole number, four digits, or as many as its standard error allows;
+    "": none."""
     if metric not in row.metrics:
         return ""
     value, error = row.metrics[metric], row.errors.get(metric, 0.0)
     if not (0 < error < math.inf):
-        return f"{value:.4g}"
+        return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))  # two digits of the error
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 

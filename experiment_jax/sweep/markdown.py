@@ -31,5 +31,6 @@ def markdown(rows: Sequence[Row], measured: Mapping[str, Any]) -> str:
         said.append(", ".join(f"`{key}` {plain(measured[key])}" for key in facts) + ".\n")
     if reported:
         said.append("`evaluation.reported` is a paper's figure by its own protocol, and compares with no other here.\n")
-    said += [f"- {row.name}: {problem}\n" for row in rows for problem in row.problems]
+    if problems := [f"- {row.name}: {problem}\n" for row in rows for problem in row.problems]:
+        said.append("".join(problems))
     return "\n".join(said)
