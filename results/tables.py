@@ -11,6 +11,7 @@ import fixed
 import lsdm
 import regene
 import sharpened
+import table1
 import unpaired
 from documents import ROOT, SAMPLED, Results, Table, columns, documents, fill, markdown
 
@@ -34,6 +35,7 @@ SUBJECTS = (
     fixed.colour,
     sharpened.sharpened,
     unpaired.unpaired,
+    table1.table1,
 )
 OLDER = (digits_sweep, lsdm.fashion, lsdm.representations, lsdm.super_resolution, regene.fashion)
 NOTE = "Older judge, not comparable."

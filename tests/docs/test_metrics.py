@@ -26,7 +26,7 @@ def written():
         yield from ((key, path) for key in json.loads(path.read_text()))
     for path in sorted(PROJECT.glob("results/**/sweep.csv")):
         keys = next(csv.reader(path.read_text().splitlines()))
-        settings = {"name", "seed", "runs", "problems", *(key for key in keys if re.search(r"\.[a-z]", key))}
+        settings = {"name", "seed", "stages", "runs", "problems", *(key for key in keys if re.search(r"\.[a-z]", key))}
         yield from ((key.removesuffix("_se"), path) for key in keys if key not in settings)
 
 
