@@ -15,13 +15,13 @@ from experiment_jax.config import checks
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Batch, Context, PyTree, Samples, Stage, Upstream
 from experiment_jax.networks import optimiser
-from experiment_jax.networks.autoencoder import check_sides
+from experiment_jax.networks.autoencoder import Decoder, check_sides
 from experiment_jax.networks.train_state import Descent, TrainState
 from rivals_jax import faithful, networks
 from rivals_jax.began import BoundaryEquilibrium
 from rivals_jax.gan_loss import GANLoss
 from rivals_jax.lsgan import LeastSquares
-from rivals_jax.networks import Discriminator, ErrorOfAutoencoder, Generator
+from rivals_jax.networks import Discriminator, ErrorOfAutoencoder, Features, Generator
 from rivals_jax.ns_gan import NonSaturating
 from rivals_jax.wgan_gp import GradientPenalty
 
@@ -183,11 +183,11 @@ def _small(config: ConfigDict, context: Context, kind: type[GANLoss]):
     """G and D of the trunk that all systems share."""
     check_sides(context.image_shape, config.widths, context.name)
     classes = _classes(config, context)
-    generator = Generator(networks.small_generator(config.widths, context.image_shape), classes)
+    generator = Generator(Decoder(config.widths, context.image_shape), classes)
     if kind.AUTOENCODES:
         parts = networks.small_autoencoder(config.widths, context.image_shape, config.noise_size)
         return generator, ErrorOfAutoencoder(**parts)
-    return generator, Discriminator(networks.small_discriminator(config.widths, config.features), classes)
+    return generator, Discriminator(Features(config.widths, config.features), classes)
 
 
 def _faithful(config: ConfigDict, context: Context, kind: type[GANLoss]):

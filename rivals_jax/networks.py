@@ -120,15 +120,6 @@ class Autoencoder(nn.Module):
         return self.param("log_gamma", nn.initializers.zeros, ())
 
 
-def small_generator(widths: tuple[int, ...], image_shape: tuple[int, int, int]) -> nn.Module:
-    """Noise -> images in [−1, 1]."""
-    return autoencoder.Decoder(widths, image_shape)
-
-
-def small_discriminator(widths: tuple[int, ...], features: int) -> nn.Module:
-    return Features(widths, features)
-
-
 def small_autoencoder(
     widths: tuple[int, ...], image_shape: tuple[int, int, int], outputs: int, spectral: bool = False
 ) -> dict[str, Any]:

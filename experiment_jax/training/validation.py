@@ -28,9 +28,9 @@ COLUMNS = 10
 
 def names(task: Task, dataset: Dataset) -> tuple[str, ...]:
     """The names of the metrics that validation gives for a task; a checkpoint may be chosen by any of them."""
-    if not len(dataset.validation) or task.context.model.extend(task.stage).encode is None:
-        return ()
     model = task.context.model.extend(task.stage)
+    if not len(dataset.validation) or model.encode is None:
+        return ()
     by_label = model.degrade is None
     of_samples = ("w1_latent", "spread") if by_label else ("energy", "spread_skill", "psnr", "lr_consistency")
     of_samples = of_samples if model.conditional else ()
