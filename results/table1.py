@@ -34,6 +34,8 @@ def table1(results: Results) -> dict[str, Table]:
     fashion, rates = results.sweep("table1_fashion_mnist"), results.sweep("table1_rates")
     return {
         "table1_fashion_mnist": _systems(fashion, "fashion_mnist"),
+        "table1_seeds": _seeds(fashion, results.sweep("table1_fashion_mnist_seed1")),
+        "table1_mnist": _systems(results.sweep("table1_mnist"), "mnist"),
         "table1_costs": _costs(fashion),
         "table1_longer": _longer(rates, results.sweep("table1_fashion_mnist_validation")),
         "table1_rates": _rates(rates),
@@ -69,7 +71,8 @@ def _longer(rates: Mapping[str, Row], whole: Mapping[str, Row]) -> Table:
     """`fd_gen` to validation images of a quarter of the training, at the best of its rates, and of all of it."""
     rows = []
     for key, of in _measured(whole).items():
-        tried = [rates.get(f"{name}-{factor}", {}) for name in (key, f"{key}_one") for factor in FACTORS]
+        names = WGAN_GP if key in WGAN_GP else (key,)
+        tried = [rates.get(f"{name}-{factor}", {}) for name in names for factor in FACTORS]
         short = [row["fd_gen"] for row in tried if "fd_gen" in row]
         if short:
             left = whole[key]["fd_gen"] / min(short)
@@ -77,6 +80,17 @@ def _longer(rates: Mapping[str, Row], whole: Mapping[str, Row]) -> Table:
             rows.append({"of": of, "short": min(short), "long": whole[key]["fd_gen"], "left": left, **falling})
     shown = {"`fd_gen`": "{of}", "a quarter": "{short:.2f}", "all of it": "{long:.2f}", "left": "{left:.0%}"}
     return Table(shown | {"mark": "{falling}"}, rows, caption=False)
+
+
+def _seeds(*seeds: Mapping[str, Row]) -> Table:
+    """The systems that were trained with a second seed, beside the first."""
+    forms = {"fd_gen": ".3f", "fd_recon": ".3f", "fd_gen_vgg16": ".1f", "fd_recon_vgg16": ".1f"}
+    rows = [
+        {"of": of, **{f"{name}_{seed}": value for seed, run in enumerate(seeds) for name, value in run[key].items()}}
+        for key, of in _measured(seeds[-1]).items()
+    ]
+    shown = {f"`{name}`": f"{{{name}_0:{form}}}; {{{name}_1:{form}}}" for name, form in forms.items()}
+    return Table({"seeds 0; 1": "{of}", **shown}, rows, caption=False)
 
 
 def _rates(found: Mapping[str, Row]) -> Table:
