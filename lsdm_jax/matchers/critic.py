@@ -172,6 +172,7 @@ class CriticMatcher(OneStepMatcher):
     IMAGES = True
     LABELS = ("pairs", "pseudo", "posterior", "sampled")
     SMOOTHS = True
+    SPACES = True
 
     def check(self) -> None:
         checks.at_least(self.own, self.where, 1, steps=3, width=512, depth=3)
@@ -201,7 +202,7 @@ class CriticMatcher(OneStepMatcher):
     def problem(self, params: PyTree, term: Term, key: jax.Array) -> tuple[ScoreOf, Clouds]:
         """The critic's problem at the generator `params`: f, and the clouds."""
         noise_key, between_key, *blurs = jax.random.split(key, 4)
-        clouds = term.latents, self.draw(params, noise_key, term.condition)
+        clouds = term.latents, self.points(params, term, noise_key)
         real, generated = (blur(key, z, term.smoothing) for key, z in zip(blurs, clouds, strict=True))
         lifted = lift(term.condition, self.context.num_classes, term.beta)
         if term.beta == float("inf"):
