@@ -1,12 +1,15 @@
-"""The tables of docs/table1.md: all systems under one protocol, and the learning rates that were tried."""
+"""The tables of docs/table1.md: all systems under one protocol, what they cost, and the rates that were tried."""
 
-from documents import Results, Row, Table
+from collections.abc import Mapping
+
+from documents import Results, Row, Table, columns
+
+from rivals_jax.reported import reported
 
 NAMES = {
     "ns_gan": "NS GAN",
     "lsgan": "LSGAN",
-    "wgan_gp": "WGAN-GP, five steps of D",
-    "wgan_gp_one": "WGAN-GP, one step of D",
+    "wgan_gp": "WGAN-GP",
     "began": "BEGAN",
     "vae": "VAE",
     "cv_vae": "CV-VAE",
@@ -20,21 +23,74 @@ NAMES = {
     "regene_neighbours": "ReGene, neighbours",
     "regene_sharpened": "ReGene, neighbours, sharpened",
 }
+WGAN_GP = {"wgan_gp": "WGAN-GP, five steps of D", "wgan_gp_one": "WGAN-GP, one step of D"}
 FACTORS = {"0.25": "low", "1": "middle", "4": "high"}
+DISTANCES = "fd_gen", "fd_recon", "fd_gen_vs_recon"
+COLLAPSED = 0.1  # `pixel_spread` under which the samples are nearly one image
+FALLING = 0.8  # share of a quarter's `fd_gen` under which the whole training was too short
 
 
 def table1(results: Results) -> dict[str, Table]:
-    return {"table1_rates": _rates(results)}
+    fashion, rates = results.sweep("table1_fashion_mnist"), results.sweep("table1_rates")
+    return {
+        "table1_fashion_mnist": _systems(fashion, "fashion_mnist"),
+        "table1_costs": _costs(fashion),
+        "table1_longer": _longer(rates, results.sweep("table1_fashion_mnist_validation")),
+        "table1_rates": _rates(rates),
+    }
 
 
-def _rates(results: Results) -> Table:
+def _systems(found: Mapping[str, Row], data: str) -> Table:
+    """How near to real images each system's are, in each extractor; what a system has not is an empty cell."""
+    rows = []
+    for key, of in _measured(found).items():
+        row = {**found[key], "of": of + (", collapsed" if found[key]["pixel_spread"] < COLLAPSED else "")}
+        rows.append(row | ({"paper": reported(key, data)} if reported(key, data) else {}))
+    shown = {"": "{of}"} | {f"`{key}`": f"{{{key}:.3f}}" for key in DISTANCES}
+    best = ["`fd_gen`"]
+    if any("fd_gen_vgg16" in row for row in rows):
+        shown |= {f"`{key}_vgg16`": f"{{{key}_vgg16:.1f}}" for key in DISTANCES}
+        best.append("`fd_gen_vgg16`")
+    shown |= columns("precision / recall", "`accuracy_gen`") | {"`pixel_spread`": "{pixel_spread:.2f}"}
+    shown |= {"the paper's FID": "{paper}"} if any("paper" in row for row in rows) else {}
+    return Table(shown, rows, smallest=best, caption=False)
+
+
+def _costs(found: Mapping[str, Row]) -> Table:
+    """What each system takes to train and to sample."""
+    rows = [
+        {**found[key], "of": of, "minutes": found[key]["training_seconds"] / 60} for key, of in _measured(found).items()
+    ]
+    shown = {"": "{of}", "minutes of training": "{minutes:.1f}", "`parameters`": "{parameters:,.0f}"}
+    return Table(shown | columns("`nfe`") | {"images/s": "{images_per_second:,.0f}"}, rows, caption=False)
+
+
+def _longer(rates: Mapping[str, Row], whole: Mapping[str, Row]) -> Table:
+    """`fd_gen` to validation images of a quarter of the training, at the best of its rates, and of all of it."""
+    rows = []
+    for key, of in _measured(whole).items():
+        tried = [rates.get(f"{name}-{factor}", {}) for name in (key, f"{key}_one") for factor in FACTORS]
+        short = [row["fd_gen"] for row in tried if "fd_gen" in row]
+        if short:
+            left = whole[key]["fd_gen"] / min(short)
+            falling = {"falling": "still falling"} if left < FALLING else {}
+            rows.append({"of": of, "short": min(short), "long": whole[key]["fd_gen"], "left": left, **falling})
+    shown = {"`fd_gen`": "{of}", "a quarter": "{short:.2f}", "all of it": "{long:.2f}", "left": "{left:.0%}"}
+    return Table(shown | {"mark": "{falling}"}, rows, caption=False)
+
+
+def _rates(found: Mapping[str, Row]) -> Table:
     """`fd_gen` of each system by the factor of its learning rates."""
-    found = results.sweep("table1_rates")
-
-    def row(key: str, of: str) -> Row:
+    rows = []
+    names = [pair for key in NAMES for pair in (WGAN_GP.items() if key == "wgan_gp" else [(key, NAMES[key])])]
+    for key, of in names:
         tried = {column: found.get(f"{key}-{factor}", {}) for factor, column in FACTORS.items()}
-        return {"of": of, **{column: run["fd_gen"] for column, run in tried.items() if "fd_gen" in run}}
-
-    rows = [row(key, of) for key, of in NAMES.items() if "fd_gen" in found.get(f"{key}-1", {})]
+        row = {column: run["fd_gen"] for column, run in tried.items() if "fd_gen" in run}
+        rows += [{"of": of, **row}] if len(row) == len(FACTORS) else []
     shown = {"learning rates": "{of}", **{f"× {factor}": f"{{{column}:.2f}}" for factor, column in FACTORS.items()}}
     return Table(shown, rows, smallest=[f"× {factor}" for factor in FACTORS], across=True, caption=False)
+
+
+def _measured(found: Mapping[str, Row]) -> dict[str, str]:
+    """The names of the systems that a sweep has numbers of, in the table's order."""
+    return {key: of for key, of in NAMES.items() if "fd_gen" in found.get(key, {})}
