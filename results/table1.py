@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from documents import Results, Row, Table, columns
 
+from experiment_jax.metrics.variety import COLLAPSED
 from rivals_jax.reported import reported
 
 NAMES = {
@@ -26,7 +27,6 @@ NAMES = {
 WGAN_GP = {"wgan_gp": "WGAN-GP, five steps of D", "wgan_gp_one": "WGAN-GP, one step of D"}
 FACTORS = {"0.25": "low", "1": "middle", "4": "high"}
 DISTANCES = "fd_gen", "fd_recon", "fd_gen_vs_recon"
-COLLAPSED = 0.1  # `pixel_spread` under which the samples are nearly one image
 FALLING = 0.8  # share of a quarter's `fd_gen` under which the whole training was too short
 
 
