@@ -35,7 +35,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             pairs alone: smoothing; of one beside that of all latents: weight and batch_size, its part of the batch),
             draws (how many η each x of a batch gets), condition_noise (standard deviation of the noise on images in
             training, in units of the images' own), what generators share (noise_size, width, depth, optimiser,
-            generator, ema_decay), and a section of its own settings for each matcher.
+            generator, patch, ema_decay), and a section of its own settings for each matcher.
         context: its model must encode and decode; where it degrades, the condition is the low-resolution image.
 
     Raises:
@@ -200,6 +200,12 @@ def _check_places(config: ConfigDict, context: Context, matcher: type[Matcher]) 
     if config.generator != "dense" and not (matcher.TOKENS and context.model.latent_shape):
         lacks = f"{config.matcher} has no such network" if context.model.latent_shape else "latents have no places"
         raise UserError(f"{name}.generator={config.generator}: {lacks}; type --config.{name}.generator=dense")
+    checks.at_least(config, name, 1, patch=1)
+    height, width, _ = context.model.latent_shape or (config.patch, config.patch, 1)
+    if height % config.patch or width % config.patch:
+        raise UserError(
+            f"{name}.patch={config.patch}: {height}x{width} places are no squares of it; type --config.{name}.patch=1"
+        )
     if context.model.space is not None and not matcher.SPACES:
         raise UserError(
             f"stages: {config.matcher} takes no distances between points of a space; leave the stage space out, or "

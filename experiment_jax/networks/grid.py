@@ -7,6 +7,7 @@ as they do without places.
 
 import math
 
+import dm_pix as pix
 import jax
 import jax.numpy as jnp
 
@@ -27,14 +28,18 @@ def to_maps(vectors: jax.Array, shape: Shape) -> jax.Array:
     return jnp.moveaxis(vectors.reshape(-1, channels, height, width), 1, -1)
 
 
-def to_tokens(vectors: jax.Array, shape: Shape) -> jax.Array:
-    """`[batch, channels · height · width]` -> `[batch, height · width, channels]`: a row for each place."""
-    return jnp.swapaxes(vectors.reshape(vectors.shape[0], shape[2], -1), 1, 2)
+def to_tokens(vectors: jax.Array, shape: Shape, patch: int = 1) -> jax.Array:
+    """`[batch, channels · height · width]` -> `[batch, tokens, channels · patch²]`: a token for each place, or for each
+    square of patch × patch places."""
+    maps = pix.space_to_depth(to_maps(vectors, shape), patch)
+    return maps.reshape(maps.shape[0], -1, maps.shape[-1])
 
 
-def from_tokens(tokens: jax.Array) -> jax.Array:
+def from_tokens(tokens: jax.Array, shape: Shape, patch: int = 1) -> jax.Array:
     """The inverse of `to_tokens`."""
-    return jnp.swapaxes(tokens, 1, 2).reshape(tokens.shape[0], -1)
+    height, width, _ = shape
+    maps = tokens.reshape(tokens.shape[0], height // patch, width // patch, -1)
+    return to_vectors(pix.depth_to_space(maps, patch))
 
 
 def latent_size(shape: Shape, otherwise: int) -> int:

@@ -52,7 +52,7 @@ class OneStepMatcher(Matcher):
         sizes = config.width, config.depth, context.num_classes
         if config.generator == "dense":
             return Generator(*sizes, context.model.latent_size)
-        return PlacesGenerator(config.generator, *sizes, context.model.latent_shape)
+        return PlacesGenerator(config.generator, *sizes, context.model.latent_shape, config.patch)
 
     @property
     def descent(self) -> Descent:

@@ -1,8 +1,10 @@
-"""Networks of latents with places: a token for each place, in blocks that mix places and then channels.
+"""Networks of latents with places: a token for each of them, in blocks that mix places and then channels.
 
 How places are mixed is one of MIXINGS: by dense layers along them (MLP-Mixer, Tolstikhin et al. 2021, arXiv
 2105.01601), few large products of matrices, or by attention.
 """
+
+import math
 
 import flax.linen as nn
 import jax
@@ -52,6 +54,7 @@ class PlacesGenerator(nn.Module):
         depth: blocks.
         num_classes: labels, where they are the condition, are 0 … num_classes − 1.
         latent_shape: (height, width, channels).
+        patch: side of the squares of places that a token is for.
     """
 
     mixing: str
@@ -59,14 +62,42 @@ class PlacesGenerator(nn.Module):
     depth: int
     num_classes: int
     latent_shape: grid.Shape
+    patch: int = 1
 
     @nn.compact
     def __call__(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
         height, width, channels = self.latent_shape
         seen = jnp.concatenate([noise, ConditionEncoder(self.num_classes, self.width)(condition)], axis=-1)
-        tokens = nn.Dense(height * width * self.width)(seen).reshape(-1, height * width, self.width)
+        count = height // self.patch * (width // self.patch)
+        tokens = nn.Dense(count * self.width)(seen).reshape(-1, count, self.width)
         tokens = Blocks(self.mixing, self.depth)(tokens, seen)
-        return grid.from_tokens(nn.Dense(channels)(tokens))
+        return grid.from_tokens(nn.Dense(channels * self.patch**2)(tokens), self.latent_shape, self.patch)
+
+
+class PlacesCritic(nn.Module):
+    """f: points `[batch, features + latent]`, what is known of the condition and a latent, see `grid` -> `[batch]`.
+
+    Attributes:
+        mixing: see `Blocks`.
+        width: channels of a token.
+        depth: blocks.
+        latent_shape: (height, width, channels).
+        patch: see `PlacesGenerator`.
+    """
+
+    mixing: str
+    width: int
+    depth: int
+    latent_shape: grid.Shape
+    patch: int = 1
+
+    @nn.compact
+    def __call__(self, points: jax.Array) -> jax.Array:
+        features = points.shape[-1] - math.prod(self.latent_shape)
+        tokens = nn.Dense(self.width)(grid.to_tokens(points[:, features:], self.latent_shape, self.patch))
+        place = self.param("place", nn.initializers.normal(0.02), tokens.shape[1:])
+        tokens = Blocks(self.mixing, self.depth)(tokens + place, points[:, :features])
+        return nn.Dense(1)(jnp.mean(tokens, axis=1))[:, 0]
 
 
 def _heads(width: int) -> int:

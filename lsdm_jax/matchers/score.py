@@ -47,6 +47,7 @@ class Network(nn.Module):
         latent_size: dimension of the latent.
         mixing: see `lsdm_jax.matchers.places`; "dense": layers that know no places.
         latent_shape: (height, width, channels) of latents with places.
+        patch: see `lsdm_jax.matchers.places`.
     """
 
     width: int
@@ -55,6 +56,7 @@ class Network(nn.Module):
     latent_size: int
     mixing: str = "dense"
     latent_shape: grid.Shape = ()
+    patch: int = 1
 
     @nn.compact
     def __call__(self, scaled: jax.Array, level: jax.Array, condition: jax.Array, given: jax.Array) -> jax.Array:
@@ -64,10 +66,11 @@ class Network(nn.Module):
         if self.mixing == "dense":
             x = trunk(jnp.concatenate([scaled, seen], axis=-1), self.width, self.depth)
             return nn.Dense(self.latent_size)(x)
-        own = nn.Dense(self.width)(grid.to_tokens(scaled, self.latent_shape))
+        own = nn.Dense(self.width)(grid.to_tokens(scaled, self.latent_shape, self.patch))
         places = nn.Dense(own.shape[1] * self.width)(seen).reshape(own.shape)
         tokens = Blocks(self.mixing, self.depth)(own + places, seen)
-        return grid.from_tokens(nn.Dense(self.latent_shape[2])(tokens))
+        channels = self.latent_shape[2] * self.patch**2
+        return grid.from_tokens(nn.Dense(channels)(tokens), self.latent_shape, self.patch)
 
 
 class Preconditioning(NamedTuple):
@@ -148,7 +151,7 @@ class ScoreMatcher(OneStepMatcher):
     @property
     def network(self) -> Network:
         config, model = self.config, self.context.model
-        places = config.generator, model.latent_shape
+        places = config.generator, model.latent_shape, config.patch
         return Network(config.width, config.depth, self.context.num_classes, model.latent_size, *places)
 
     @property

@@ -8,7 +8,7 @@ import pytest
 
 from experiment_jax import load_run, train
 from experiment_jax.method.stage import Model
-from lsdm_jax.matchers.places import MIXINGS, Blocks, PlacesGenerator
+from lsdm_jax.matchers.places import MIXINGS, Blocks, PlacesCritic, PlacesGenerator
 from lsdm_jax.matchers.score import Network
 
 SHAPE = (3, 5, 2)
@@ -40,6 +40,25 @@ def test_blocks_mix_places(mixing):
 
 
 @pytest.mark.parametrize("mixing", MIXINGS)
+def test_a_critic_sees_every_place_and_the_condition(mixing):
+    network = PlacesCritic(mixing, 10, 1, SHAPE)
+    points = np.random.default_rng(0).normal(size=(7, 4 + 30)).astype(np.float32)
+    values, variables = network.init_with_output(jax.random.key(0), points)
+    assert values.shape == (7,)
+    slopes = jax.grad(lambda rows: network.apply(variables, rows).sum())(points)
+    assert np.abs(slopes).max(axis=0).min() > 1e-6
+    np.testing.assert_allclose(network.apply(variables, points[2:3])[0], values[2], atol=1e-5)
+
+
+def test_a_critic_tells_where_in_the_grid_a_number_is():
+    network = PlacesCritic("attention", 10, 1, SHAPE)
+    known, latents = np.ones((2, 1), np.float32), np.random.default_rng(0).normal(size=(2, 30)).astype(np.float32)
+    turned = np.roll(latents.reshape(2, 2, 3, 5), 1, axis=-1).reshape(2, 30)
+    values, variables = network.init_with_output(jax.random.key(0), np.hstack([known, latents]))
+    assert np.abs(network.apply(variables, np.hstack([known, turned])) - values).min() > 1e-6
+
+
+@pytest.mark.parametrize("mixing", MIXINGS)
 def test_the_network_of_a_score_has_places_too(mixing):
     network = Network(10, 1, 4, 30, mixing, SHAPE)
     z, level = np.random.default_rng(0).normal(size=(7, 30)).astype(np.float32), np.linspace(-1, 1, 7, dtype=np.float32)
@@ -54,6 +73,9 @@ def test_the_network_of_a_score_has_places_too(mixing):
 def test_a_run_with_places(matcher, tiny, one, tmp_path):
     own = {key.replace(".", "__"): value for key, value in PLACES.items()}
     more = dict(representation__blocks=1, representation__attention=True, matching__generator="mixer")
+    more |= dict(
+        matching__patch=2, matching__critic__network="mixer", matching__critic__width=6, matching__critic__depth=1
+    )
     train(tiny(**own, **more, matching__matcher=matcher), tmp_path, one)
     run = load_run(tmp_path)
     assert run.model.latent_size == 12 and run.model.latent_shape == (2, 2, 3)
@@ -67,6 +89,10 @@ def test_what_has_no_places_is_refused(tiny, one, tmp_path, refused):
     error = refused(train, tiny(matching__generator="mixer"), tmp_path, one)
     assert "latents have no places; type --config.matching.generator=dense" in error
     own = {key.replace(".", "__"): value for key, value in PLACES.items()}
+    of_critic = tiny(matching__matcher="critic", matching__critic__network="mixer")
+    assert "type --config.matching.critic.network=dense" in refused(train, of_critic, tmp_path, one)
+    patched = tiny(**own, matching__generator="mixer", matching__patch=3)
+    assert "type --config.matching.patch=1" in refused(train, patched, tmp_path, one)
     fitted = tiny(**own, matching__generator="mixer", matching__matcher="gmm", matching__steps=0)
     assert "gmm has no such network" in refused(train, fitted, tmp_path, one)
     unfit = tiny(**own | {"representation__latent_shape": (4, 4, 3)})

@@ -23,7 +23,17 @@ def test_vectors_are_written_channel_by_channel_and_read_back():
     np.testing.assert_array_equal(vectors[:, :15], maps()[..., 0].reshape(7, 15))
     np.testing.assert_array_equal(grid.to_maps(vectors, SHAPE), maps())
     np.testing.assert_array_equal(grid.to_tokens(vectors, SHAPE), maps().reshape(7, 15, 2))
-    np.testing.assert_array_equal(grid.from_tokens(grid.to_tokens(vectors, SHAPE)), vectors)
+    np.testing.assert_array_equal(grid.from_tokens(grid.to_tokens(vectors, SHAPE), SHAPE), vectors)
+
+
+def test_a_token_may_be_for_a_square_of_places():
+    shape = (4, 6, 2)
+    vectors = np.random.default_rng(0).normal(size=(7, 48)).astype(np.float32)
+    tokens = grid.to_tokens(vectors, shape, 2)
+    assert tokens.shape == (7, 6, 8)
+    square = np.asarray(grid.to_maps(vectors, shape))[:, 2:4, 4:6]
+    np.testing.assert_array_equal(np.sort(tokens[:, 5]), np.sort(square.reshape(7, 8)))
+    np.testing.assert_array_equal(grid.from_tokens(tokens, shape, 2), vectors)
 
 
 def test_several_numbers_a_coordinate_come_as_blocks():
