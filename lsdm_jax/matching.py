@@ -6,6 +6,7 @@ label may add is in `lsdm_jax.unpaired`.
 """
 
 import dataclasses
+from functools import partial
 
 import flax
 import jax
@@ -22,6 +23,7 @@ from lsdm_jax import unpaired
 from lsdm_jax.condition import is_image
 from lsdm_jax.matchers import MATCHERS
 from lsdm_jax.matchers.matcher import Matcher, Term, pair_rows
+from lsdm_jax.matchers.places import MIXINGS
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
@@ -33,7 +35,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             pairs alone: smoothing; of one beside that of all latents: weight and batch_size, its part of the batch),
             draws (how many η each x of a batch gets), condition_noise (standard deviation of the noise on images in
             training, in units of the images' own), what generators share (noise_size, width, depth, optimiser,
-            ema_decay), and a section of its own settings for each matcher.
+            generator, patch, ema_decay), and a section of its own settings for each matcher.
         context: its model must encode and decode; where it degrades, the condition is the low-resolution image.
 
     Raises:
@@ -116,7 +118,8 @@ class Matching(FittedMatching):
     def inputs(self, images: jax.Array, upstream: Upstream) -> Batch:
         model = self.context.model
         low = {"low": model.degrade(upstream, images)} if is_image(self.context) else {}
-        return {"latents": model.encode(upstream, images), **low}
+        latents = model.encode(upstream, images)
+        return {"latents": latents if model.space is None else model.space(upstream, latents), **low}
 
     def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> PyTree:
         return self.matcher.init(key, batch["latents"], self.condition(batch, key, upstream))
@@ -124,6 +127,9 @@ class Matching(FittedMatching):
     def update(self, state: PyTree, batch: Batch, key: jax.Array, upstream: Upstream):
         batch = self.context.axis.gather(batch)
         terms = self.terms(batch, jax.random.fold_in(key, 0), upstream)
+        if self.context.model.space is not None:
+            space = partial(self.context.model.space, upstream)
+            terms = [term._replace(space=space) for term in terms]
         return self.matcher.update(state, [self._repeated(term) for term in terms], key)
 
     def _repeated(self, term: Term) -> Term:
@@ -183,4 +189,25 @@ def _check(config: ConfigDict, context: Context) -> None:
                 f"{context.name}.matcher={config.matcher}: takes a label for a condition, not an image; choose one of "
                 f"{', '.join(name for name, each in MATCHERS.items() if each.IMAGES)}"
             )
+    _check_places(config, context, MATCHERS[config.matcher])
     unpaired.check(config, context, MATCHERS[config.matcher])
+
+
+def _check_places(config: ConfigDict, context: Context, matcher: type[Matcher]) -> None:
+    """Raises UserError for a generator or a space that this matcher, or these latents, have not."""
+    name = context.name
+    checks.choice(config, name, "generator", ("dense", *MIXINGS))
+    if config.generator != "dense" and not (matcher.TOKENS and context.model.latent_shape):
+        lacks = f"{config.matcher} has no such network" if context.model.latent_shape else "latents have no places"
+        raise UserError(f"{name}.generator={config.generator}: {lacks}; type --config.{name}.generator=dense")
+    checks.at_least(config, name, 1, patch=1)
+    height, width, _ = context.model.latent_shape or (config.patch, config.patch, 1)
+    if height % config.patch or width % config.patch:
+        raise UserError(
+            f"{name}.patch={config.patch}: {height}x{width} places are no squares of it; type --config.{name}.patch=1"
+        )
+    if context.model.space is not None and not matcher.SPACES:
+        raise UserError(
+            f"stages: {config.matcher} takes no distances between points of a space; leave the stage space out, or "
+            f"choose one of {', '.join(each for each, other in MATCHERS.items() if other.SPACES)}"
+        )

@@ -20,7 +20,7 @@ from experiment_jax.data import passes
 from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
-from experiment_jax.networks import losses
+from experiment_jax.networks import grid, losses
 from experiment_jax.networks.autoencoder import Decoder, Encoder, check_sides
 from experiment_jax.networks.standardisation import Standardisation, StandardisedStage, moments
 from experiment_jax.networks.train_state import Descent, TrainState
@@ -33,13 +33,15 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     Args:
         config: kind (one of `lsdm_jax.kinds.KINDS`, or "identity": latents are the pixels, and nothing is trained),
-            latent_size, widths, compute, l1, ssim and perceptual (weights of the reconstruction loss), optimiser,
-            ema_decay, and a section of its own settings for each kind.
+            latent_size, latent_shape (of a latent with places; () for a vector of latent_size numbers), widths, blocks
+            and attention (see `networks.autoencoder`), compute, l1, ssim and perceptual (weights of the reconstruction
+            loss), optimiser, ema_decay, and a section of its own settings for each kind.
         context: see `Context`; its model provides features where `perceptual` is not 0.
 
     Raises:
         UserError: an unknown kind, a negative setting of its own, a perceptual loss without a stage that provides
-            features, sizes that are not positive, or images whose sides cannot be halved often enough.
+            features, sizes that are not positive, images whose sides cannot be halved often enough, places that are not
+            those of the deepest level, or layers whose spectral norm the kind cannot hold at 1.
     """
     checks.choice(config, context.name, "kind", (*KINDS, "identity"))
     if config.kind == "identity":
@@ -52,10 +54,19 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f"type --config.{context.name}.perceptual=0"
         )
     checks.positive(config, context.name, latent_size=64)
+    checks.at_least(config, context.name, 0, blocks=1)
     check_sides(context.image_shape, config.widths, context.name)
-    dtype = checks.compute_type(config, context.name)
-    encoder = Encoder(config.widths, kind.outputs * config.latent_size, dtype=dtype)
-    decoder = Decoder(config.widths, context.image_shape, kind.spectral, dtype)
+    grid.check(config.latent_shape, context.image_shape, config.widths, context.name)
+    if kind.spectral and (config.blocks or config.attention):
+        raise UserError(
+            f"{context.name}.kind={config.kind}: the spectral norms of residual blocks and of attention are not held "
+            f"at 1; type --config.{context.name}.blocks=0 --config.{context.name}.attention=False"
+        )
+    own = dict(latent_shape=config.latent_shape, blocks=config.blocks, attention=config.attention)
+    own["dtype"] = checks.compute_type(config, context.name)
+    size = grid.latent_size(config.latent_shape, config.latent_size)
+    encoder = Encoder(config.widths, kind.outputs * size, **own)
+    decoder = Decoder(config.widths, context.image_shape, spectral=kind.spectral, **own)
     return Representation(kind, encoder, decoder, Descent.of(config, context), config, context)
 
 
@@ -85,7 +96,7 @@ class Representation(StandardisedStage):
 
     def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> TrainState:
         first, second = jax.random.split(key)
-        decoder = self.decoder.init(second, jnp.zeros((1, self.config.latent_size)))
+        decoder = self.decoder.init(second, jnp.zeros((1, self.latent_size)))
         params = {"encoder": self.encoder.init(first, batch["images"])["params"], "decoder": decoder.pop("params")}
         return self.descent.init(params, statistics=decoder)
 
@@ -108,14 +119,18 @@ class Representation(StandardisedStage):
         return {**state.average["params"], "statistics": state.average["statistics"]}
 
     def raw_latents(self, own: Frozen, images: jax.Array) -> jax.Array:
-        return self.encoder.apply({"params": own.encoder}, images)[:, : self.config.latent_size]
+        return self.encoder.apply({"params": own.encoder}, images)[:, : self.latent_size]
 
     def raw_images(self, own: Frozen, latents: jax.Array) -> jax.Array:
         return self.decoder.apply({"params": own.decoder, **own.statistics}, latents)
 
     @property
     def latent_size(self) -> int:
-        return self.config.latent_size
+        return grid.latent_size(self.config.latent_shape, self.config.latent_size)
+
+    @property
+    def latent_shape(self) -> grid.Shape:
+        return self.config.latent_shape
 
     @property
     def towards_normal(self) -> bool:

@@ -105,7 +105,10 @@ def representation(**own: Any) -> ConfigDict:
         kind="autoencoder",  # or vae, wae, rae; identity, with steps=0: latents are the pixels
         **{name: _own(settings, own.pop(name, {})) for name, settings in KINDS.items()},
         latent_size=64,
+        latent_shape=(),  # (height, width, channels) of a latent with places; then latent_size is their product
         widths=(32, 64),  # channels of each level; a level halves the sides
+        blocks=0,  # residual blocks at each level
+        attention=False,  # between the places of the deepest level
         compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
         l1=1.0,
         ssim=0.0,
@@ -158,6 +161,12 @@ def labeller(**own: Any) -> ConfigDict:
     return stage("lsdm_jax.labeller:stage", **settings | own)
 
 
+def space(**own: Any) -> ConfigDict:
+    """Where matching takes its distances, other than between latents; see `lsdm_jax.space`."""
+    settings = dict(view="all", batch_size=1, steps=0, latents=1.0, features=1.0, fields=2)
+    return stage("lsdm_jax.space:stage", **settings | own)
+
+
 def matching(**own: Any) -> ConfigDict:
     """Step 2; see `lsdm_jax.matching`. Each matcher's own settings are a section of its name."""
     settings = dict(
@@ -174,6 +183,8 @@ def matching(**own: Any) -> ConfigDict:
         draws=1,  # η for each x of a batch
         condition_noise=0.0,  # on low-resolution images in training, in units of their own standard deviation
         noise_size=64,  # dimension of η
+        generator="dense",  # or mixer, attention: of latents with places, see `lsdm_jax.matchers.places`
+        patch=1,  # side of the squares of places that are a token of such networks
         width=512,  # of the generator's layers
         depth=3,
         **{name: _own(settings, own.pop(name, {})) for name, settings in MATCHERS.items()},

@@ -24,9 +24,10 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     """The stage of the decoder.
 
     Args:
-        config: widths (channels of each level, in the encoder's order), compute, noise (standard deviation of what
-            the latents get in training, in units of their root mean square), l1 (a weight), ssim and perceptual (each a
-            pair of weights, at the first step and at the last), optimiser, ema_decay.
+        config: widths (channels of each level, in the encoder's order), blocks and attention (see
+            `networks.autoencoder`), compute, noise (standard deviation of what the latents get in training, in units of
+            their root mean square), l1 (a weight), ssim and perceptual (each a pair of weights, at the first step and
+            at the last), optimiser, ema_decay.
         context: see `Context`; its model must encode, and provide features where `perceptual` is not (0, 0).
 
     Raises:
@@ -45,7 +46,9 @@ def stage(config: ConfigDict, context: Context) -> Stage:
             f'type --config.{name}.perceptual="(0.0,0.0)"'
         )
     check_sides(context.image_shape, config.widths, name)
-    decoder = Decoder(config.widths, context.image_shape, dtype=checks.compute_type(config, name))
+    checks.at_least(config, name, 0, blocks=1)
+    deeper = dict(blocks=config.blocks, attention=config.attention, dtype=checks.compute_type(config, name))
+    decoder = Decoder(config.widths, context.image_shape, **deeper)
     return DecoderStage(decoder, Descent.of(config, context), config, context)
 
 

@@ -108,6 +108,11 @@ def _check(config: ConfigDict, context: Context) -> None:
     name, n = context.name, config.n
     if context.model.encode is None or context.model.decode is None:
         raise UserError(f"stages: {name} needs stages before it that encode and decode, such as classifier and decoder")
+    if context.model.latent_shape:
+        raise UserError(
+            f"stages: {name} combines vectors, and the latents of the stages before it have places, "
+            f'{context.model.latent_shape}; type --config.representation.latent_shape="()"'
+        )
     if config.view != "paired":
         raise UserError(f"{name}.view={config.view}: a hull needs labels; type --config.{name}.view=paired")
     if n < 2:

@@ -66,6 +66,8 @@ def decoder(**own: Any) -> ConfigDict:
         steps=6000,
         optimiser=dict(learning_rate=2e-3),
         widths=(32, 64),  # channels of each level; a level doubles the sides
+        blocks=0,  # residual blocks at each level
+        attention=False,  # between the places of the deepest level
         compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
         noise=0.05,  # on the latents in training, in units of their scale
         l1=1.0,

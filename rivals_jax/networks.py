@@ -131,5 +131,5 @@ def small_autoencoder(
         outputs: how many numbers the encoder gives.
         spectral: see `autoencoder.Decoder`; of both networks.
     """
-    encoder = autoencoder.Encoder(widths, outputs, spectral)
-    return dict(encoder=encoder, decoder=autoencoder.Decoder(widths, image_shape, spectral))
+    encoder = autoencoder.Encoder(widths, outputs, spectral=spectral)
+    return dict(encoder=encoder, decoder=autoencoder.Decoder(widths, image_shape, spectral=spectral))

@@ -68,9 +68,15 @@ def compute_type(section: ConfigDict, where: str) -> Any:
     return jnp.bfloat16 if name == "bfloat16" else None
 
 
+def bounded(count: int, where: str, name: str, value: Any) -> None:
+    """Raises UserError where a count that `value` comes to is larger than any program of that size could be."""
+    if count > LARGEST:
+        _refuse(where, name, value, f"give {LARGEST} numbers or less")
+
+
 def _check_size(where: str, name: str, value: Any) -> None:
     """Raises UserError where a whole number is so large that no program of that size could even be compiled."""
-    most = DEEPEST if name == "depth" else LARGEST
+    most = DEEPEST if name in ("depth", "blocks") else LARGEST
     if isinstance(value, int) and value > most:
         _refuse(where, name, value, f"give {most} or less")
 

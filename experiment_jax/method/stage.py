@@ -71,6 +71,8 @@ class Model:
         prior: (params) -> mean `[latent]` and standard deviation, one for all coordinates, of the normal law that the
             latents were trained towards; None where they were trained towards none.
         latent_size: dimension of the latents.
+        latent_shape: (height, width, channels) of latents with places, written as vectors, see `networks.grid`; ().
+        space: (params, latents) -> points `[batch, k]`, between which matching takes distances; None: latents.
         nfe: evaluations of the network that draws one sample: LSDM's generator, ReGene's decoder, a GAN's generator.
         tests: whether `sample` tests what it draws.
         conditional: whether `sample` heeds its condition; what is measured class by class needs one that does.
@@ -91,13 +93,19 @@ class Model:
     sample: Callable[..., Samples] | None = None
     prior: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     latent_size: int | None = None
+    latent_shape: tuple[int, ...] = ()
+    space: Callable[..., jax.Array] | None = None
     nfe: int | None = None
     tests: bool = False
     conditional: bool = True
 
     def extend(self, stage: "Stage") -> "Model":
-        """This model with what `stage` provides; later stages replace what earlier ones provided."""
-        return dataclasses.replace(self, **stage.provides)
+        """This model with what `stage` provides; later stages replace what earlier ones provided.
+
+        New latents have no places and no space unless the stage says so.
+        """
+        of_latents = {"latent_shape": (), "space": None} if "latent_size" in stage.provides else {}
+        return dataclasses.replace(self, **{**of_latents, **stage.provides})
 
     def bind(self, **frozen: Any) -> "Model":
         """This model with the parameters of one more finished stage."""

@@ -14,6 +14,8 @@ import jax
 
 from experiment_jax.config import checks
 from experiment_jax.errors import UserError
+from experiment_jax.networks import grid
+from experiment_jax.networks.blocks import Attention, Residual
 from experiment_jax.networks.norms import group_norm
 
 
@@ -22,13 +24,20 @@ class Encoder(nn.Module):
 
     Attributes:
         widths: channels of each level; every level halves the sides.
-        latent_size: dimension of the latent.
+        latent_size: dimension of the latent; of one with places a multiple of height · width.
+        latent_shape: (height, width, channels) of a latent with places, which are those of the deepest level: each sees
+            the field around it alone, see `grid`. (): a vector, each coordinate of which sees the whole image.
+        blocks: residual blocks at each level.
+        attention: whether places of the deepest level attend to each other.
         spectral: see `Decoder`.
         dtype: see `checks.compute_type`.
     """
 
     widths: tuple[int, ...]
     latent_size: int
+    latent_shape: grid.Shape = ()
+    blocks: int = 0
+    attention: bool = False
     spectral: bool = False
     dtype: Any = None
 
@@ -39,6 +48,12 @@ class Encoder(nn.Module):
         for width in self.widths:
             x = pix.space_to_depth(x, 2)
             x = nn.silu(norm(width)(layer(nn.Conv(width, (3, 3), dtype=self.dtype))(x)))
+            x = _deeper(x, self.blocks, False, self.dtype)
+        x = _deeper(x, 0, self.attention, self.dtype)
+        if self.latent_shape:
+            height, width, _ = self.latent_shape
+            last = layer(nn.Conv(self.latent_size // (height * width), (1, 1), dtype=self.dtype))
+            return grid.to_vectors(last(x)).astype(images.dtype)
         last = layer(nn.Dense(self.latent_size, dtype=self.dtype))
         return last(x.reshape(x.shape[0], -1)).astype(images.dtype)
 
@@ -49,6 +64,9 @@ class Decoder(nn.Module):
     Attributes:
         widths: channels of each level, in the encoder's order.
         image_shape: (height, width, channels).
+        latent_shape: see `Encoder`.
+        blocks: see `Encoder`.
+        attention: see `Encoder`.
         spectral: divide the weights of each layer, as a matrix, by their largest singular value (Miyato et al. 2018,
             arXiv 1802.05957), estimated by power iteration in the collection "batch_stats", which moves where it is
             mutable. Activations are then not normalised: that would divide by their size, and bound nothing.
@@ -57,6 +75,9 @@ class Decoder(nn.Module):
 
     widths: tuple[int, ...]
     image_shape: tuple[int, int, int]
+    latent_shape: grid.Shape = ()
+    blocks: int = 0
+    attention: bool = False
     spectral: bool = False
     dtype: Any = None
 
@@ -67,13 +88,18 @@ class Decoder(nn.Module):
         deepest = self.widths[-1]
         conv = partial(nn.Conv, kernel_size=(3, 3), dtype=self.dtype)
         layer, norm = (partial(spectral_norm, self), _no_norm) if self.spectral else (_as_it_is, group_norm)
-        x = layer(nn.Dense(height // scale * (width // scale) * deepest, dtype=self.dtype))(latents)
-        x = x.reshape(-1, height // scale, width // scale, deepest)
+        if self.latent_shape:
+            x = layer(conv(deepest))(grid.to_maps(latents, self.latent_shape))
+        else:
+            x = layer(nn.Dense(height // scale * (width // scale) * deepest, dtype=self.dtype))(latents)
+            x = x.reshape(-1, height // scale, width // scale, deepest)
         x = nn.silu(norm(deepest)(x))
         x = nn.silu(norm(deepest)(layer(conv(deepest))(x)))
+        x = _deeper(x, self.blocks, self.attention, self.dtype)
         for out in reversed(self.widths[:-1]):
             x = pix.depth_to_space(layer(conv(4 * out))(x), 2)
             x = nn.silu(norm(out)(x))
+            x = _deeper(x, self.blocks, False, self.dtype)
         x = pix.depth_to_space(layer(conv(4 * channels))(x), 2)
         return nn.tanh(x.astype(latents.dtype))
 
@@ -95,6 +121,14 @@ def check_sides(image_shape: tuple[int, int, int], widths: tuple[int, ...], stag
         advice = f"give {fit}, as in --config.{stage}.widths={example}" if fit else "use images with even sides"
         raise UserError(f"{stage}.widths={widths}: {height}x{width} images cannot be halved {levels} times; {advice}")
     checks.widths(widths, stage)
+
+
+def _deeper(x: jax.Array, blocks: int, attention: bool, dtype: Any) -> jax.Array:
+    """Maps after attention and residual blocks at their own sides."""
+    x = Attention(dtype)(x) if attention else x
+    for _ in range(blocks):
+        x = Residual(dtype)(x)
+    return x
 
 
 def _no_norm(width: int) -> Callable[[jax.Array], jax.Array]:

@@ -51,11 +51,13 @@ class StandardisedStage(Stage):
     Attributes:
         context: see `Context`.
         latent_size: dimension of the latents.
+        latent_shape: (height, width, channels) of latents with places, see `grid`.
         towards_normal: whether latents are trained towards N(0, I).
     """
 
     context: Context
     latent_size: int
+    latent_shape: tuple[int, ...] = ()
     towards_normal: bool
 
     def raw_latents(self, own: Any, images: jax.Array) -> jax.Array:
@@ -74,7 +76,7 @@ class StandardisedStage(Stage):
     def provides(self) -> Mapping[str, Any]:
         prior = {"prior": self.prior} if self.towards_normal else {}
         own = dict(encode=self.encode, decode=self.decode, decoder=self.context.name)
-        return dict(**own, latent_size=self.latent_size, **prior)
+        return dict(**own, latent_size=self.latent_size, latent_shape=tuple(self.latent_shape), **prior)
 
     def encode(self, params: Upstream, images: jax.Array) -> jax.Array:
         own = params[self.context.name]

@@ -23,6 +23,7 @@ from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax.condition import is_label, phi
 from lsdm_jax.matchers.generator import OneStepMatcher
 from lsdm_jax.matchers.matcher import Term, blur
+from lsdm_jax.matchers.places import MIXINGS, PlacesCritic
 
 Clouds = tuple[jax.Array, jax.Array, jax.Array]  # real, generated, and points between, each [batch, features]
 Score = Callable[[jax.Array], jax.Array]  # points [batch, features] -> f [batch], row by row
@@ -172,10 +173,12 @@ class CriticMatcher(OneStepMatcher):
     IMAGES = True
     LABELS = ("pairs", "pseudo", "posterior", "sampled")
     SMOOTHS = True
+    SPACES = True
 
     def check(self) -> None:
         checks.at_least(self.own, self.where, 1, steps=3, width=512, depth=3)
         checks.positive(self.own, self.where, penalty=10.0)
+        self._check_network()
         if self.config.pairs.weight:
             raise UserError(
                 f"{self.context.name}.pairs.weight={self.config.pairs.weight}: the critic has one problem; "
@@ -183,9 +186,21 @@ class CriticMatcher(OneStepMatcher):
             )
         optimiser.build(self.own.optimiser, self.context.total_steps)
 
+    def _check_network(self) -> None:
+        """Raises UserError for a network of tokens where points are not latents with places."""
+        model, name = self.context.model, self.own.network
+        checks.choice(self.own, self.where, "network", ("dense", *MIXINGS))
+        if name != "dense" and (not model.latent_shape or model.space is not None):
+            lacks = "latents have no places" if not model.latent_shape else "points of a space have no places"
+            raise UserError(f"{self.where}.network={name}: {lacks}; type --config.{self.where}.network=dense")
+
     @property
-    def critic(self) -> Critic:
-        return Critic(self.own.width, self.own.depth)
+    def critic(self) -> Critic | PlacesCritic:
+        """By the settings network, width and depth of the critic's own section."""
+        own = self.own
+        if own.network == "dense":
+            return Critic(own.width, own.depth)
+        return PlacesCritic(own.network, own.width, own.depth, self.context.model.latent_shape, self.config.patch)
 
     @property
     def critic_descent(self) -> Descent:
@@ -201,7 +216,7 @@ class CriticMatcher(OneStepMatcher):
     def problem(self, params: PyTree, term: Term, key: jax.Array) -> tuple[ScoreOf, Clouds]:
         """The critic's problem at the generator `params`: f, and the clouds."""
         noise_key, between_key, *blurs = jax.random.split(key, 4)
-        clouds = term.latents, self.draw(params, noise_key, term.condition)
+        clouds = term.latents, self.points(params, term, noise_key)
         real, generated = (blur(key, z, term.smoothing) for key, z in zip(blurs, clouds, strict=True))
         lifted = lift(term.condition, self.context.num_classes, term.beta)
         if term.beta == float("inf"):

@@ -49,6 +49,7 @@ class EnergyMatcher(OneStepMatcher):
 
     NAME = "energy"
     IMAGES = True
+    SPACES = True
     LABELS = ("pairs", "pseudo", "posterior", "sampled")
 
     def check(self) -> None:
@@ -57,6 +58,6 @@ class EnergyMatcher(OneStepMatcher):
     def loss(self, params: PyTree, term: Term, key: jax.Array) -> tuple[jax.Array, Metrics]:
         draws = self.config.draws
         weights = term.weights(self.context.class_weights)
-        drawn = self.draw(params, key, term.condition).reshape(-1, draws, term.latents.shape[-1])
+        drawn = self.points(params, term, key).reshape(-1, draws, term.latents.shape[-1])
         scores, metrics = energy_score(drawn, term.latents[::draws])
         return draws * jnp.sum(weights[::draws] * scores), metrics

@@ -94,6 +94,7 @@ class FlowMatcher(OneStepMatcher):
     IMAGES = True
     LABELS = ALL_LABELS
     SMOOTHS = True
+    SPACES = True
 
     def check(self) -> None:
         check_beta(self.config, self.context)
@@ -116,8 +117,8 @@ class FlowMatcher(OneStepMatcher):
         """½ Σ w ‖G − sg(G + V)‖², and the length of the drift."""
         first, second, *blurs = jax.random.split(key, 5) if term.smoothing else jax.random.split(key)
         moved = term._replace(condition=term.condition[:: self.own.thinning])  # sorted by class, as many of each
-        other = jax.lax.stop_gradient(self.draw(params, second, term.condition))
-        x = self.draw(params, first, moved.condition)
+        other = jax.lax.stop_gradient(self.points(params, term, second))
+        x = self.points(params, moved, first)
         fixed = jax.lax.stop_gradient(x)
         clouds = fixed, term.latents, other
         if term.smoothing:

@@ -7,13 +7,13 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
-from experiment_jax.method.stage import Context, Metrics, PyTree
+from experiment_jax.method.stage import Metrics, PyTree
 from experiment_jax.networks.layers import trunk
 from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax.condition import ConditionEncoder
 from lsdm_jax.matchers.matcher import Matcher, Term
+from lsdm_jax.matchers.places import PlacesGenerator
 
 
 class Generator(nn.Module):
@@ -31,11 +31,6 @@ class Generator(nn.Module):
     num_classes: int
     latent_size: int
 
-    @classmethod
-    def of(cls, config: ConfigDict, context: Context) -> "Generator":
-        """By the settings width and depth of the matching section."""
-        return cls(config.width, config.depth, context.num_classes, context.model.latent_size)
-
     @nn.compact
     def __call__(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
         x = jnp.concatenate([noise, ConditionEncoder(self.num_classes, self.width)(condition)], axis=-1)
@@ -48,10 +43,16 @@ class OneStepMatcher(Matcher):
     """A matcher that trains a generator G(x, η) of one step by gradient descent on `loss`, summed over terms."""
 
     LABELS: ClassVar[Sequence[str]] = ("pairs", "pseudo", "sampled")
+    TOKENS: ClassVar[bool] = True
 
     @property
-    def generator(self) -> Generator:
-        return Generator.of(self.config, self.context)
+    def generator(self) -> Generator | PlacesGenerator:
+        """By the settings generator, width and depth of the matching section."""
+        config, context = self.config, self.context
+        sizes = config.width, config.depth, context.num_classes
+        if config.generator == "dense":
+            return Generator(*sizes, context.model.latent_size)
+        return PlacesGenerator(config.generator, *sizes, context.model.latent_shape, config.patch)
 
     @property
     def descent(self) -> Descent:
@@ -61,6 +62,10 @@ class OneStepMatcher(Matcher):
         """G(x, η) at each x of `condition`: `[batch, latent]`, all from one key."""
         noise = jax.random.normal(key, (len(condition), self.config.noise_size))
         return self.generator.apply({"params": params}, noise, condition)
+
+    def points(self, params: PyTree, term: Term, key: jax.Array) -> jax.Array:
+        """What is drawn for each row of a term, in its space: `[rows, k]`."""
+        return term.space(self.draw(params, key, term.condition))
 
     def init(self, key: jax.Array, latents: jax.Array, condition: jax.Array) -> TrainState:
         noise = jnp.zeros((len(condition), self.config.noise_size))

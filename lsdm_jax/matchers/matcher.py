@@ -1,7 +1,7 @@
 """What a matcher is: how a sampler of latents is trained, or fitted, and drawn from."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -22,13 +22,14 @@ class Term(NamedTuple):
     each row comes K times, one after another.
 
     Attributes:
-        latents: of images, `[rows, latent]`.
+        latents: of images, `[rows, latent]`; where distances are taken in a space of their own, points `[rows, k]`.
         condition: at which the generator draws, one for each row; see `lsdm_jax.condition`.
         beta: weight of the condition in the joint cost; ∞: one problem a class.
         known: φ `[rows, k]` of what is known of the latents' own conditions; None: row i has condition i.
         smoothing: standard deviation of noise on latents and samples, so that few points do not stand apart.
         weight: in the sum of all terms.
         name: prefix of its metrics.
+        space: what takes the generator's samples to where `latents` are.
     """
 
     latents: jax.Array
@@ -38,6 +39,7 @@ class Term(NamedTuple):
     smoothing: float = 0.0
     weight: float = 1.0
     name: str = ""
+    space: Callable[[jax.Array], jax.Array] = lambda latents: latents
 
     def places(self, num_classes: int) -> tuple[jax.Array, jax.Array]:
         """φ of the samples' conditions and of the latents', each `[rows, k]`."""
@@ -63,6 +65,8 @@ class Matcher:
         IMAGES: whether it takes an image for a condition, too.
         LABELS: what `matching.labels` may be.
         SMOOTHS: whether it heeds a term's smoothing.
+        SPACES: whether it takes distances in a term's space.
+        TOKENS: whether its networks may be those of `matchers.places`.
         conditional: whether samples heed their condition.
         nfe: evaluations of a network that one sample takes.
         fit: (latents `[N, latent]`, labels int32 `[N]`, upstream) -> the sampler's parameters, from all of them at
@@ -76,6 +80,8 @@ class Matcher:
     IMAGES: ClassVar[bool] = False
     LABELS: ClassVar[Sequence[str]] = ("pairs", "pseudo")
     SMOOTHS: ClassVar[bool] = False
+    SPACES: ClassVar[bool] = False
+    TOKENS: ClassVar[bool] = False
     conditional = True
     nfe = 1
     fit = None

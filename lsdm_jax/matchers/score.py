@@ -20,11 +20,13 @@ import jax.numpy as jnp
 from experiment_jax.config import checks
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Metrics, PyTree
+from experiment_jax.networks import grid
 from experiment_jax.networks.layers import trunk
 from experiment_jax.networks.train_state import TrainState
 from lsdm_jax.condition import ConditionEncoder
 from lsdm_jax.matchers.generator import OneStepMatcher
 from lsdm_jax.matchers.matcher import Term
+from lsdm_jax.matchers.places import Blocks
 
 Denoise = Callable[[jax.Array, jax.Array], jax.Array]  # (z [latent], σ) -> D [latent]
 
@@ -43,20 +45,32 @@ class Network(nn.Module):
         depth: hidden layers.
         num_classes: labels, where they are the condition, are 0 … num_classes − 1.
         latent_size: dimension of the latent.
+        mixing: see `lsdm_jax.matchers.places`; "dense": layers that know no places.
+        latent_shape: (height, width, channels) of latents with places.
+        patch: see `lsdm_jax.matchers.places`.
     """
 
     width: int
     depth: int
     num_classes: int
     latent_size: int
+    mixing: str = "dense"
+    latent_shape: grid.Shape = ()
+    patch: int = 1
 
     @nn.compact
     def __call__(self, scaled: jax.Array, level: jax.Array, condition: jax.Array, given: jax.Array) -> jax.Array:
         angles = level[:, None] * jnp.geomspace(0.5, 16.0, FREQUENCIES)
         encoded = given[:, None] * ConditionEncoder(self.num_classes, self.width)(condition)
-        x = jnp.concatenate([scaled, jnp.sin(angles), jnp.cos(angles), encoded], axis=-1)
-        x = trunk(x, self.width, self.depth)
-        return nn.Dense(self.latent_size)(x)
+        seen = jnp.concatenate([jnp.sin(angles), jnp.cos(angles), encoded], axis=-1)
+        if self.mixing == "dense":
+            x = trunk(jnp.concatenate([scaled, seen], axis=-1), self.width, self.depth)
+            return nn.Dense(self.latent_size)(x)
+        own = nn.Dense(self.width)(grid.to_tokens(scaled, self.latent_shape, self.patch))
+        places = nn.Dense(own.shape[1] * self.width)(seen).reshape(own.shape)
+        tokens = Blocks(self.mixing, self.depth)(own + places, seen)
+        channels = self.latent_shape[2] * self.patch**2
+        return grid.from_tokens(nn.Dense(channels)(tokens), self.latent_shape, self.patch)
 
 
 class Preconditioning(NamedTuple):
@@ -136,8 +150,9 @@ class ScoreMatcher(OneStepMatcher):
 
     @property
     def network(self) -> Network:
-        size = self.context.model.latent_size
-        return Network(self.config.width, self.config.depth, self.context.num_classes, size)
+        config, model = self.config, self.context.model
+        places = config.generator, model.latent_shape, config.patch
+        return Network(config.width, config.depth, self.context.num_classes, model.latent_size, *places)
 
     @property
     def nfe(self) -> int:

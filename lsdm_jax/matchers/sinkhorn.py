@@ -63,6 +63,7 @@ class SinkhornMatcher(OneStepMatcher):
     IMAGES = True
     LABELS = ALL_LABELS
     SMOOTHS = True
+    SPACES = True
 
     def check(self) -> None:
         check_beta(self.config, self.context)
@@ -72,7 +73,7 @@ class SinkhornMatcher(OneStepMatcher):
     def loss(self, params: PyTree, term: Term, key: jax.Array) -> tuple[jax.Array, Metrics]:
         own, num_classes = self.own, self.context.num_classes
         solver = dict(epsilon=own.epsilon, max_iterations=own.max_iterations, threshold=own.threshold)
-        generated, latents = self.draw(params, key, term.condition), term.latents
+        generated, latents = self.points(params, term, key), term.latents
         if term.smoothing:
             first, second = jax.random.split(jax.random.fold_in(key, 1))
             generated, latents = blur(first, generated, term.smoothing), blur(second, latents, term.smoothing)

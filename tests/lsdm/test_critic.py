@@ -36,6 +36,7 @@ def build(beta=float("inf"), latent_size=3, num_classes=2, **own):
             beta=beta,
             pairs=dict(weight=0.0),
             noise_size=3,
+            generator="dense",
             width=32,
             depth=1,
             optimiser=sections.optimiser(learning_rate=2e-3, b1=0.0),

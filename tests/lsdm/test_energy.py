@@ -47,7 +47,7 @@ def test_draws_that_coincide_have_a_finite_gradient():
 
 def test_the_best_generator_has_the_conditional_law_though_each_condition_has_one_point():
     section = ConfigDict(
-        dict(draws=2, beta=float("inf"), noise_size=2, width=32, depth=1, ema_decay=0.99)
+        dict(draws=2, beta=float("inf"), noise_size=2, generator="dense", width=32, depth=1, ema_decay=0.99)
         | dict(optimiser=sections.optimiser(learning_rate=3e-3))
     )
     model = Model(latent_size=1, degrade=lambda params, images: images)

@@ -138,6 +138,7 @@ def settings(**own):
         pairs=dict(weight=0.0),
         flow=of_flow,
         noise_size=3,
+        generator="dense",
         width=32,
         depth=1,
         optimiser=sections.optimiser(learning_rate=5e-3),

@@ -170,6 +170,7 @@ def test_training_lowers_the_divergence():
             sinkhorn=SOLVER,
             beta=float("inf"),
             noise_size=3,
+            generator="dense",
             width=16,
             depth=1,
             optimiser=sections.optimiser(learning_rate=1e-2),

@@ -1,0 +1,105 @@
+"""Networks of latents with places: a token for each of them, in blocks that mix places and then channels.
+
+How places are mixed is one of MIXINGS: by dense layers along them (MLP-Mixer, Tolstikhin et al. 2021, arXiv
+2105.01601), few large products of matrices, or by attention.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from experiment_jax.networks import grid
+from lsdm_jax.condition import ConditionEncoder
+
+MIXINGS = ("mixer", "attention")
+HEAD = 32  # channels of a head of attention, at least
+
+
+class Blocks(nn.Module):
+    """Tokens `[batch, places, width]`, and what all of them see `[batch, features]` -> tokens of the same shape.
+
+    Attributes:
+        mixing: of places, one of MIXINGS.
+        depth: blocks.
+    """
+
+    mixing: str
+    depth: int
+
+    @nn.compact
+    def __call__(self, tokens: jax.Array, seen: jax.Array) -> jax.Array:
+        places, width = tokens.shape[1:]
+        for _ in range(self.depth):
+            x = nn.LayerNorm()(tokens)
+            if self.mixing == "attention":
+                tokens += nn.MultiHeadDotProductAttention(num_heads=_heads(width))(x)
+            else:
+                x = nn.silu(nn.Dense(2 * places)(jnp.swapaxes(x, 1, 2)))
+                tokens += jnp.swapaxes(nn.Dense(places)(x), 1, 2)
+            x = nn.LayerNorm()(tokens) + nn.Dense(width)(seen)[:, None]
+            tokens += nn.Dense(width)(nn.silu(nn.Dense(2 * width)(x)))
+        return nn.LayerNorm()(tokens)
+
+
+class PlacesGenerator(nn.Module):
+    """G: noise `[batch, noise_size]` and conditions (`lsdm_jax.condition`) -> latents `[batch, latent]`, see `grid`.
+
+    Noise is not a place's own: a dense layer makes all tokens of it.
+
+    Attributes:
+        mixing: see `Blocks`.
+        width: channels of a token.
+        depth: blocks.
+        num_classes: labels, where they are the condition, are 0 … num_classes − 1.
+        latent_shape: (height, width, channels).
+        patch: side of the squares of places that a token is for.
+    """
+
+    mixing: str
+    width: int
+    depth: int
+    num_classes: int
+    latent_shape: grid.Shape
+    patch: int = 1
+
+    @nn.compact
+    def __call__(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
+        height, width, channels = self.latent_shape
+        seen = jnp.concatenate([noise, ConditionEncoder(self.num_classes, self.width)(condition)], axis=-1)
+        count = height // self.patch * (width // self.patch)
+        tokens = nn.Dense(count * self.width)(seen).reshape(-1, count, self.width)
+        tokens = Blocks(self.mixing, self.depth)(tokens, seen)
+        return grid.from_tokens(nn.Dense(channels * self.patch**2)(tokens), self.latent_shape, self.patch)
+
+
+class PlacesCritic(nn.Module):
+    """f: points `[batch, features + latent]`, what is known of the condition and a latent, see `grid` -> `[batch]`.
+
+    Attributes:
+        mixing: see `Blocks`.
+        width: channels of a token.
+        depth: blocks.
+        latent_shape: (height, width, channels).
+        patch: see `PlacesGenerator`.
+    """
+
+    mixing: str
+    width: int
+    depth: int
+    latent_shape: grid.Shape
+    patch: int = 1
+
+    @nn.compact
+    def __call__(self, points: jax.Array) -> jax.Array:
+        features = points.shape[-1] - math.prod(self.latent_shape)
+        tokens = nn.Dense(self.width)(grid.to_tokens(points[:, features:], self.latent_shape, self.patch))
+        place = self.param("place", nn.initializers.normal(0.02), tokens.shape[1:])
+        tokens = Blocks(self.mixing, self.depth)(tokens + place, points[:, :features])
+        return nn.Dense(1)(jnp.mean(tokens, axis=1))[:, 0]
+
+
+def _heads(width: int) -> int:
+    """How many heads divide `width`, each of HEAD channels or more."""
+    return next(count for count in range(max(width // HEAD, 1), 0, -1) if width % count == 0)
