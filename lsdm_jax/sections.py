@@ -183,7 +183,7 @@ def matching(**own: Any) -> ConfigDict:
         draws=1,  # η for each x of a batch
         condition_noise=0.0,  # on low-resolution images in training, in units of their own standard deviation
         noise_size=64,  # dimension of η
-        generator="dense",  # or mixer, attention: of latents with places, see `lsdm_jax.matchers.places`
+        generator="dense",  # or convolution, mixer, attention, of latents with places: see `lsdm_jax.matchers.places`
         patch=1,  # side of the squares of places that are a token of such networks
         width=512,  # of the generator's layers
         depth=3,

@@ -9,7 +9,7 @@ MATCHERS = {  # by `matching.matcher`; the section `matching.NAME`
         penalty=10.0,  # λ
         one_sided=False,  # leave slopes of f below 1 free
         steps=3,  # of f for each of G
-        network="dense",  # f; or mixer, attention: of latents with places, see `lsdm_jax.matchers.places`
+        network="dense",  # f; or convolution, mixer, attention: of latents with places, see `lsdm_jax.matchers.places`
         width=512,  # of f's layers
         depth=3,
         optimiser=dict(learning_rate=5e-4, b1=0.0),

@@ -28,6 +28,11 @@ def to_maps(vectors: jax.Array, shape: Shape) -> jax.Array:
     return jnp.moveaxis(vectors.reshape(-1, channels, height, width), 1, -1)
 
 
+def sides(shape: Shape, patch: int = 1) -> tuple[int, int]:
+    """(height, width) of the grid of tokens."""
+    return shape[0] // patch, shape[1] // patch
+
+
 def to_tokens(vectors: jax.Array, shape: Shape, patch: int = 1) -> jax.Array:
     """`[batch, channels · height · width]` -> `[batch, tokens, channels · patch²]`: a token for each place, or for each
     square of patch × patch places."""
@@ -37,8 +42,7 @@ def to_tokens(vectors: jax.Array, shape: Shape, patch: int = 1) -> jax.Array:
 
 def from_tokens(tokens: jax.Array, shape: Shape, patch: int = 1) -> jax.Array:
     """The inverse of `to_tokens`."""
-    height, width, _ = shape
-    maps = tokens.reshape(tokens.shape[0], height // patch, width // patch, -1)
+    maps = tokens.reshape(tokens.shape[0], *sides(shape, patch), -1)
     return to_vectors(pix.depth_to_space(maps, patch))
 
 

@@ -1,7 +1,7 @@
 """Networks of latents with places: a token for each of them, in blocks that mix places and then channels.
 
-How places are mixed is one of MIXINGS: by dense layers along them (MLP-Mixer, Tolstikhin et al. 2021, arXiv
-2105.01601), few large products of matrices, or by attention.
+How places are mixed is one of MIXINGS: with those around them, by 3×3 convolutions; by dense layers along them
+(MLP-Mixer, Tolstikhin et al. 2021, arXiv 2105.01601), few large products of matrices; or by attention.
 """
 
 import math
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from experiment_jax.networks import grid
 from lsdm_jax.condition import ConditionEncoder
 
-MIXINGS = ("mixer", "attention")
+MIXINGS = ("convolution", "mixer", "attention")
 HEAD = 32  # channels of a head of attention, at least
 
 
@@ -23,17 +23,21 @@ class Blocks(nn.Module):
     Attributes:
         mixing: of places, one of MIXINGS.
         depth: blocks.
+        sides: (height, width) of the grid of tokens.
     """
 
     mixing: str
     depth: int
+    sides: tuple[int, int]
 
     @nn.compact
     def __call__(self, tokens: jax.Array, seen: jax.Array) -> jax.Array:
         places, width = tokens.shape[1:]
         for _ in range(self.depth):
             x = nn.LayerNorm()(tokens)
-            if self.mixing == "attention":
+            if self.mixing == "convolution":
+                tokens += nn.Conv(width, (3, 3))(x.reshape(-1, *self.sides, width)).reshape(x.shape)
+            elif self.mixing == "attention":
                 tokens += nn.MultiHeadDotProductAttention(num_heads=_heads(width))(x)
             else:
                 x = nn.silu(nn.Dense(2 * places)(jnp.swapaxes(x, 1, 2)))
@@ -66,12 +70,12 @@ class PlacesGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
-        height, width, channels = self.latent_shape
+        sides = grid.sides(self.latent_shape, self.patch)
         seen = jnp.concatenate([noise, ConditionEncoder(self.num_classes, self.width)(condition)], axis=-1)
-        count = height // self.patch * (width // self.patch)
-        tokens = nn.Dense(count * self.width)(seen).reshape(-1, count, self.width)
-        tokens = Blocks(self.mixing, self.depth)(tokens, seen)
-        return grid.from_tokens(nn.Dense(channels * self.patch**2)(tokens), self.latent_shape, self.patch)
+        tokens = nn.Dense(math.prod(sides) * self.width)(seen).reshape(-1, math.prod(sides), self.width)
+        tokens = Blocks(self.mixing, self.depth, sides)(tokens, seen)
+        tokens = nn.Dense(self.latent_shape[2] * self.patch**2)(tokens)
+        return grid.from_tokens(tokens, self.latent_shape, self.patch)
 
 
 class PlacesCritic(nn.Module):
@@ -96,7 +100,8 @@ class PlacesCritic(nn.Module):
         features = points.shape[-1] - math.prod(self.latent_shape)
         tokens = nn.Dense(self.width)(grid.to_tokens(points[:, features:], self.latent_shape, self.patch))
         place = self.param("place", nn.initializers.normal(0.02), tokens.shape[1:])
-        tokens = Blocks(self.mixing, self.depth)(tokens + place, points[:, :features])
+        blocks = Blocks(self.mixing, self.depth, grid.sides(self.latent_shape, self.patch))
+        tokens = blocks(tokens + place, points[:, :features])
         return nn.Dense(1)(jnp.mean(tokens, axis=1))[:, 0]
 
 

@@ -68,7 +68,7 @@ class Network(nn.Module):
             return nn.Dense(self.latent_size)(x)
         own = nn.Dense(self.width)(grid.to_tokens(scaled, self.latent_shape, self.patch))
         places = nn.Dense(own.shape[1] * self.width)(seen).reshape(own.shape)
-        tokens = Blocks(self.mixing, self.depth)(own + places, seen)
+        tokens = Blocks(self.mixing, self.depth, grid.sides(self.latent_shape, self.patch))(own + places, seen)
         channels = self.latent_shape[2] * self.patch**2
         return grid.from_tokens(nn.Dense(channels)(tokens), self.latent_shape, self.patch)
 

@@ -32,7 +32,7 @@ def test_every_place_depends_on_the_noise_and_on_the_label(mixing):
 def test_blocks_mix_places(mixing):
     tokens = np.random.default_rng(0).normal(size=(2, 15, 6)).astype(np.float32)
     seen = np.ones((2, 3), np.float32)
-    blocks = Blocks(mixing, 1)
+    blocks = Blocks(mixing, 4 if mixing == "convolution" else 1, (3, 5))
     out, variables = blocks.init_with_output(jax.random.key(0), tokens, seen)
     changed = tokens.copy()
     changed[:, 0] *= -1.0
@@ -69,12 +69,12 @@ def test_the_network_of_a_score_has_places_too(mixing):
     assert np.abs(network.apply(variables, z, -level, labels, given) - out).max(axis=0).min() > 1e-6
 
 
-@pytest.mark.parametrize("matcher", ["critic", "score"])
-def test_a_run_with_places(matcher, tiny, one, tmp_path):
+@pytest.mark.parametrize(("matcher", "mixing"), [("critic", "convolution"), ("score", "mixer")])
+def test_a_run_with_places(matcher, mixing, tiny, one, tmp_path):
     own = {key.replace(".", "__"): value for key, value in PLACES.items()}
-    more = dict(representation__blocks=1, representation__attention=True, matching__generator="mixer")
+    more = dict(representation__blocks=1, representation__attention=True, matching__generator=mixing)
     more |= dict(
-        matching__patch=2, matching__critic__network="mixer", matching__critic__width=6, matching__critic__depth=1
+        matching__patch=2, matching__critic__network=mixing, matching__critic__width=6, matching__critic__depth=1
     )
     train(tiny(**own, **more, matching__matcher=matcher), tmp_path, one)
     run = load_run(tmp_path)
