@@ -25,6 +25,7 @@ def build(beta=float("inf"), latent_size=3, num_classes=2, **own):
     defaults = dict(
         penalty=10.0,
         one_sided=False,
+        network="dense",
         steps=3,
         width=32,
         depth=2,

@@ -31,6 +31,7 @@ def build(shares=(0.5, 0.5), steps=1, **own):
             score={**defaults, **own},
             beta=float("inf"),
             generator="dense",
+            patch=1,
             width=64,
             depth=2,
             optimiser=sections.optimiser(learning_rate=5e-3),
