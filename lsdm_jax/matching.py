@@ -23,7 +23,7 @@ from lsdm_jax import unpaired
 from lsdm_jax.condition import is_image
 from lsdm_jax.matchers import MATCHERS
 from lsdm_jax.matchers.matcher import Matcher, Term, pair_rows
-from lsdm_jax.matchers.places import MIXINGS
+from lsdm_jax.matchers.places import NETWORKS
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
@@ -196,15 +196,16 @@ def _check(config: ConfigDict, context: Context) -> None:
 def _check_places(config: ConfigDict, context: Context, matcher: type[Matcher]) -> None:
     """Raises UserError for a generator or a space that this matcher, or these latents, have not."""
     name = context.name
-    checks.choice(config, name, "generator", ("dense", *MIXINGS))
+    checks.choice(config, name, "generator", NETWORKS)
     if config.generator != "dense" and not (matcher.TOKENS and context.model.latent_shape):
         lacks = f"{config.matcher} has no such network" if context.model.latent_shape else "latents have no places"
         raise UserError(f"{name}.generator={config.generator}: {lacks}; type --config.{name}.generator=dense")
     checks.at_least(config, name, 1, patch=1)
-    height, width, _ = context.model.latent_shape or (config.patch, config.patch, 1)
-    if height % config.patch or width % config.patch:
+    places = context.model.latent_shape[:2]
+    if any(side % config.patch for side in places):
         raise UserError(
-            f"{name}.patch={config.patch}: {height}x{width} places are no squares of it; type --config.{name}.patch=1"
+            f"{name}.patch={config.patch}: {'x'.join(map(str, places))} places are no squares of it; "
+            f"type --config.{name}.patch=1"
         )
     if context.model.space is not None and not matcher.SPACES:
         raise UserError(

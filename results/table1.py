@@ -71,8 +71,7 @@ def _longer(rates: Mapping[str, Row], whole: Mapping[str, Row]) -> Table:
     """`fd_gen` to validation images of a quarter of the training, at the best of its rates, and of all of it."""
     rows = []
     for key, of in _measured(whole).items():
-        names = WGAN_GP if key in WGAN_GP else (key,)
-        tried = [rates.get(f"{name}-{factor}", {}) for name in names for factor in FACTORS]
+        tried = [rates.get(f"{name}-{factor}", {}) for name in _recipes(key) for factor in FACTORS]
         short = [row["fd_gen"] for row in tried if "fd_gen" in row]
         if short:
             left = whole[key]["fd_gen"] / min(short)
@@ -96,13 +95,17 @@ def _seeds(*seeds: Mapping[str, Row]) -> Table:
 def _rates(found: Mapping[str, Row]) -> Table:
     """`fd_gen` of each system by the factor of its learning rates."""
     rows = []
-    names = [pair for key in NAMES for pair in (WGAN_GP.items() if key == "wgan_gp" else [(key, NAMES[key])])]
-    for key, of in names:
+    for key, of in (pair for system in NAMES for pair in _recipes(system).items()):
         tried = {column: found.get(f"{key}-{factor}", {}) for factor, column in FACTORS.items()}
         row = {column: run["fd_gen"] for column, run in tried.items() if "fd_gen" in run}
         rows += [{"of": of, **row}] if len(row) == len(FACTORS) else []
     shown = {"learning rates": "{of}", **{f"× {factor}": f"{{{column}:.2f}}" for factor, column in FACTORS.items()}}
     return Table(shown, rows, smallest=[f"× {factor}" for factor in FACTORS], across=True, caption=False)
+
+
+def _recipes(key: str) -> dict[str, str]:
+    """The names of what a system's rates were tried with: two recipes of WGAN-GP, one of any other."""
+    return WGAN_GP if key in WGAN_GP else {key: NAMES[key]}
 
 
 def _measured(found: Mapping[str, Row]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax.condition import is_label, phi
 from lsdm_jax.matchers.generator import OneStepMatcher
 from lsdm_jax.matchers.matcher import Term, blur
-from lsdm_jax.matchers.places import MIXINGS, PlacesCritic
+from lsdm_jax.matchers.places import NETWORKS, PlacesCritic
 
 Clouds = tuple[jax.Array, jax.Array, jax.Array]  # real, generated, and points between, each [batch, features]
 Score = Callable[[jax.Array], jax.Array]  # points [batch, features] -> f [batch], row by row
@@ -189,7 +189,7 @@ class CriticMatcher(OneStepMatcher):
     def _check_network(self) -> None:
         """Raises UserError for a network of tokens where points are not latents with places."""
         model, name = self.context.model, self.own.network
-        checks.choice(self.own, self.where, "network", ("dense", *MIXINGS))
+        checks.choice(self.own, self.where, "network", NETWORKS)
         if name != "dense" and (not model.latent_shape or model.space is not None):
             lacks = "latents have no places" if not model.latent_shape else "points of a space have no places"
             raise UserError(f"{self.where}.network={name}: {lacks}; type --config.{self.where}.network=dense")

@@ -14,6 +14,7 @@ from experiment_jax.networks import grid
 from lsdm_jax.condition import ConditionEncoder
 
 MIXINGS = ("convolution", "mixer", "attention")
+NETWORKS = ("dense", *MIXINGS)  # what a matcher's networks may be; dense layers see no places
 HEAD = 32  # channels of a head of attention, at least
 
 
