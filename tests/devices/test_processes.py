@@ -69,7 +69,7 @@ def together(tmp_path_factory, request):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+    flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=2")
     environment = {**os.environ, "PYTHONPATH": str(root), "XLA_FLAGS": flags}
     both = [
         subprocess.Popen(

@@ -12,6 +12,14 @@ from lsdm_jax.matchers.places import MIXINGS, Blocks, PlacesCritic, PlacesGenera
 from lsdm_jax.matchers.score import Network
 
 SHAPE = (3, 5, 2)
+
+
+def made(network, *inputs):
+    """(output, the network as a compiled function of inputs) with parameters of one key."""
+    output, variables = jax.jit(network.init_with_output)(jax.random.key(0), *inputs)
+    return output, jax.jit(lambda *others: network.apply(variables, *others))
+
+
 PLACES = {"representation.widths": (4, 8), "representation.latent_shape": (2, 2, 3), "matching.width": 10}
 
 
@@ -19,12 +27,12 @@ PLACES = {"representation.widths": (4, 8), "representation.latent_shape": (2, 2,
 def test_every_place_depends_on_the_noise_and_on_the_label(mixing):
     network = PlacesGenerator(mixing, 10, 2, 4, SHAPE)
     noise, labels = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32), np.arange(7) % 4
-    latents, variables = network.init_with_output(jax.random.key(0), noise, labels)
+    latents, apply = made(network, noise, labels)
     assert latents.shape == (7, 30)
-    for other in (network.apply(variables, -noise, labels), network.apply(variables, noise, (labels + 1) % 4)):
+    for other in (apply(-noise, labels), apply(noise, (labels + 1) % 4)):
         assert np.abs(other - latents).min(axis=0).max() > 0
         assert np.abs(other - latents).max(axis=0).min() > 1e-4
-    alone = network.apply(variables, noise[2:3], labels[2:3])
+    alone = apply(noise[2:3], labels[2:3])
     np.testing.assert_allclose(alone[0], latents[2], atol=1e-5)
 
 
@@ -33,29 +41,29 @@ def test_blocks_mix_places(mixing):
     tokens = np.random.default_rng(0).normal(size=(2, 15, 6)).astype(np.float32)
     seen = np.ones((2, 3), np.float32)
     blocks = Blocks(mixing, 4 if mixing == "convolution" else 1, (3, 5))
-    out, variables = blocks.init_with_output(jax.random.key(0), tokens, seen)
+    out, apply = made(blocks, tokens, seen)
     changed = tokens.copy()
     changed[:, 0] *= -1.0
-    assert np.abs(blocks.apply(variables, changed, seen) - out).max(axis=(0, 2)).min() > 1e-6
+    assert np.abs(apply(changed, seen) - out).max(axis=(0, 2)).min() > 1e-6
 
 
 @pytest.mark.parametrize("mixing", MIXINGS)
 def test_a_critic_sees_every_place_and_the_condition(mixing):
     network = PlacesCritic(mixing, 10, 1, SHAPE)
     points = np.random.default_rng(0).normal(size=(7, 4 + 30)).astype(np.float32)
-    values, variables = network.init_with_output(jax.random.key(0), points)
+    values, apply = made(network, points)
     assert values.shape == (7,)
-    slopes = jax.grad(lambda rows: network.apply(variables, rows).sum())(points)
+    slopes = jax.jit(jax.grad(lambda rows: apply(rows).sum()))(points)
     assert np.abs(slopes).max(axis=0).min() > 1e-6
-    np.testing.assert_allclose(network.apply(variables, points[2:3])[0], values[2], atol=1e-5)
+    np.testing.assert_allclose(apply(points[2:3])[0], values[2], atol=1e-5)
 
 
 def test_a_critic_tells_where_in_the_grid_a_number_is():
     network = PlacesCritic("attention", 10, 1, SHAPE)
     known, latents = np.ones((2, 1), np.float32), np.random.default_rng(0).normal(size=(2, 30)).astype(np.float32)
     turned = np.roll(latents.reshape(2, 2, 3, 5), 1, axis=-1).reshape(2, 30)
-    values, variables = network.init_with_output(jax.random.key(0), np.hstack([known, latents]))
-    assert np.abs(network.apply(variables, np.hstack([known, turned])) - values).min() > 1e-6
+    values, apply = made(network, np.hstack([known, latents]))
+    assert np.abs(apply(np.hstack([known, turned])) - values).min() > 1e-6
 
 
 @pytest.mark.parametrize("mixing", MIXINGS)
@@ -63,10 +71,10 @@ def test_the_network_of_a_score_has_places_too(mixing):
     network = Network(10, 1, 4, 30, mixing, SHAPE)
     z, level = np.random.default_rng(0).normal(size=(7, 30)).astype(np.float32), np.linspace(-1, 1, 7, dtype=np.float32)
     labels, given = np.arange(7) % 4, np.ones(7, np.float32)
-    out, variables = network.init_with_output(jax.random.key(0), z, level, labels, given)
+    out, apply = made(network, z, level, labels, given)
     assert out.shape == (7, 30)
-    assert np.abs(network.apply(variables, z, level, labels, 0 * given) - out).max(axis=0).min() > 1e-6
-    assert np.abs(network.apply(variables, z, -level, labels, given) - out).max(axis=0).min() > 1e-6
+    assert np.abs(apply(z, level, labels, 0 * given) - out).max(axis=0).min() > 1e-6
+    assert np.abs(apply(z, -level, labels, given) - out).max(axis=0).min() > 1e-6
 
 
 @pytest.mark.parametrize(("matcher", "mixing"), [("critic", "convolution"), ("score", "mixer")])

@@ -83,9 +83,9 @@ def test_a_matcher_compares_points_and_moves_latents(matcher):
     params = made()[1]
     found = stage.inputs(images(), params)
     assert found["latents"].shape == (21, len(model.space(params, np.zeros((1, LATENT), np.float32))[0]))
-    state = stage.init(jax.random.key(0), {**found, **batch}, params)
+    state = jax.jit(stage.init)(jax.random.key(0), {**found, **batch}, params)
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        after, metrics = stage.update(state, {**found, **batch}, jax.random.key(1), params)
+        after, metrics = jax.jit(stage.update)(state, {**found, **batch}, jax.random.key(1), params)
     assert np.isfinite(metrics["loss"])
     frozen = stage.finish(after, None, params)
     assert stage.matcher.sample(frozen.sampler, jax.random.key(2), jnp.asarray(1)).shape == (LATENT,)
@@ -93,16 +93,19 @@ def test_a_matcher_compares_points_and_moves_latents(matcher):
 
 def test_the_loss_in_a_space_is_that_of_points():
     """`sinkhorn` of a generator's samples with a space is `sinkhorn` of their points without one."""
-    config = sections.matching(matcher="sinkhorn", width=8, depth=1, noise_size=3, batch_size=21)
-    matcher = matching.stage(config, context(MODEL, "matching", 5)).matcher
-    labels = np.repeat(np.arange(3), 7).astype(np.int32)
-    latents = MODEL.encode({}, images())
-    state = matcher.init(jax.random.key(0), latents, labels)
+    labels = jnp.repeat(jnp.arange(3), 7)
+    latents = jnp.asarray(MODEL.encode({}, images()))
+
+    def loss(epsilon, scale):
+        own = dict(matcher="sinkhorn", sinkhorn=dict(epsilon=epsilon))
+        config = sections.matching(**own, width=8, depth=1, noise_size=3, batch_size=21)
+        matcher = matching.stage(config, context(MODEL, "matching", 5)).matcher
+        state = matcher.init(jax.random.key(0), latents, labels)
+        term = Term(scale * latents, labels, space=lambda z: scale * z)
+        return jax.jit(lambda params: matcher.loss(params, term, jax.random.key(1)))(state.params)[0]
+
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        plain, _ = matcher.loss(state.params, Term(latents, labels), jax.random.key(1))
-        doubled = Term(2.0 * latents, labels, space=lambda z: 2.0 * z)
-        config.sinkhorn.epsilon *= 2.0
-        twice, _ = matcher.loss(state.params, doubled, jax.random.key(1))
+        plain, twice = (loss(epsilon, scale) for epsilon, scale in ((5.0, 1.0), (10.0, 2.0)))
     np.testing.assert_allclose(twice, 2.0 * plain, rtol=1e-4)
 
 

@@ -49,38 +49,41 @@ def test_a_place_of_the_latent_sees_and_changes_only_what_is_around_it():
     shape, images = (8, 8, 3), np.random.default_rng(1).uniform(-1, 1, (1, 64, 64, 1)).astype(np.float32)
     encoder = Encoder((4, 6, 8), 8 * 8 * 3, shape, spectral=True)
     decoder = Decoder((4, 6, 8), (64, 64, 1), shape, spectral=True)
-    variables = encoder.init(jax.random.key(0), images)
-    latents = encoder.apply(variables, images)
-    parameters = decoder.init(jax.random.key(1), latents)
-    decoded = decoder.apply(parameters, latents)
+    variables = jax.jit(encoder.init)(jax.random.key(0), images)
+    encode = jax.jit(lambda images: encoder.apply(variables, images))
+    latents = encode(images)
+    parameters = jax.jit(decoder.init)(jax.random.key(1), latents)
+    decode = jax.jit(lambda latents: decoder.apply(parameters, latents))
+    decoded = decode(latents)
     assert latents.shape == (1, 192) and decoded.shape == images.shape
     changed = images.copy()
     changed[0, :8, :8] *= -1.0  # what the place in the corner covers
-    moved = np.abs(grid.to_maps(encoder.apply(variables, changed) - latents, shape))[0].max(axis=-1)
+    moved = np.abs(grid.to_maps(encode(changed) - latents, shape))[0].max(axis=-1)
     assert moved[0, 0] > 0 and moved[4:, 4:].max() == 0
     other = np.array(grid.to_maps(latents, shape))
     other[0, 0, 0] += 3.0
-    seen = np.abs(decoder.apply(parameters, grid.to_vectors(other)) - decoded)[0, ..., 0]
+    seen = np.abs(decode(grid.to_vectors(other)) - decoded)[0, ..., 0]
     assert seen[:8, :8].max() > 0 and seen[40:, 40:].max() == 0
 
 
 @pytest.mark.parametrize("block", [Residual(), Attention()])
 def test_blocks_begin_as_the_identity_and_can_be_trained(block):
     images = maps()[..., :1].repeat(6, axis=-1) + np.arange(6, dtype=np.float32)
-    out, variables = block.init_with_output(jax.random.key(0), images)
+    out, variables = jax.jit(block.init_with_output)(jax.random.key(0), images)
     np.testing.assert_array_equal(out, images)
-    gradients = jax.grad(lambda params: jnp.sum(block.apply(params, images) ** 2))(variables)
+    gradients = jax.jit(jax.grad(lambda params: jnp.sum(block.apply(params, images) ** 2)))(variables)
     assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradients))
 
 
 def test_attention_lets_the_deepest_places_see_each_other():
     images = np.random.default_rng(1).uniform(-1, 1, (1, *IMAGE)).astype(np.float32)
     encoder = Encoder((4, 6), 30, SHAPE, attention=True)
-    variables = encoder.init(jax.random.key(0), images)
+    variables = jax.jit(encoder.init)(jax.random.key(0), images)
     again = jax.tree.map(lambda leaf: leaf + 0.3, variables)  # no longer the identity
     changed = images.copy()
     changed[0, :4, :4] *= -1.0
-    moved = np.abs(encoder.apply(again, changed) - encoder.apply(again, images))
+    encode = jax.jit(lambda images: encoder.apply(again, images))
+    moved = np.abs(encode(changed) - encode(images))
     assert (grid.to_maps(moved, SHAPE)[0].max(axis=-1) > 0).all()
 
 

@@ -51,7 +51,7 @@ def context(model=MODEL, shape=(SIDE, SIDE, 1)):
 def walk(stage, steps=STEPS, upstream=UPSTREAM):
     """(final state, metrics of each step) on one batch."""
     batch = stage.inputs(np.random.default_rng(1).uniform(-1, 1, (16, SIDE, SIDE, 1)).astype(np.float32), upstream)
-    state = stage.init(jax.random.key(0), batch, upstream)
+    state = jax.jit(stage.init)(jax.random.key(0), batch, upstream)
     update = jax.jit(lambda state: stage.update(state, batch, jax.random.key(0), upstream))
     rows = []
     for _ in range(steps):

@@ -53,7 +53,8 @@ def test_each_step_of_the_discriminator_sees_its_own_part_of_the_batch():
         state_, _ = stage.update(state, {"images": images}, jax.random.key(1), {})
         return state_.discriminator.params
 
-    first = jax.grad(lambda images: sum(jnp.sum(leaf) for leaf in jax.tree.leaves(moved(images))))(batch["images"])
+    total = lambda images: sum(jnp.sum(leaf) for leaf in jax.tree.leaves(moved(images)))  # noqa: E731
+    first = jax.jit(jax.grad(total))(batch["images"])
     rows = np.any(np.abs(first) > 0, axis=(1, 2, 3))
     assert rows.all()  # the even rows by the first step, the odd ones by the second
 
@@ -61,9 +62,9 @@ def test_each_step_of_the_discriminator_sees_its_own_part_of_the_batch():
 def test_began_carries_k_from_step_to_step():
     stage = gan_of("began", began=dict(gamma=0.5, rate=0.2), discriminator=dict(steps=1))
     batch, state = begun(stage)
-    k = 0.0
+    update, k = jax.jit(stage.update), 0.0
     for number in range(2):
-        state, metrics = stage.update(state, batch, jax.random.key(number), {})
+        state, metrics = update(state, batch, jax.random.key(number), {})
         assert float(metrics["k"]) == pytest.approx(k, abs=1e-6)
         k += 0.2 * (0.5 * float(metrics["error_real"]) - float(metrics["error_fake"]))
         assert float(state.carried) == pytest.approx(k, abs=1e-6)
@@ -72,7 +73,7 @@ def test_began_carries_k_from_step_to_step():
 def sampled(stage, state, labels, keys=None):
     frozen = {"gan": stage.finish(state, None, {})}
     keys = jax.random.split(jax.random.key(7), len(labels)) if keys is None else keys
-    return stage.provides["sample"](frozen, keys, jnp.asarray(labels, jnp.int32))
+    return jax.jit(stage.provides["sample"])(frozen, keys, jnp.asarray(labels, jnp.int32))
 
 
 def test_samples_are_images_that_depend_on_their_own_key_alone():
@@ -111,7 +112,7 @@ def test_a_generated_image_has_a_gradient_of_its_own_alone_in_the_small_discrimi
     stage = gan_of("wgan_gp")
     _, state = begun(stage)
     score = lambda images: stage._score(state.discriminator.params, {}, images, labels=None)  # noqa: E731
-    jacobian = jax.jacobian(score)(jnp.asarray(IMAGES[:3]))
+    jacobian = jax.jit(jax.jacobian(score))(jnp.asarray(IMAGES[:3]))
     for row in range(3):
         assert np.abs(np.delete(jacobian[row], row, axis=0)).max() == 0.0
 
@@ -141,11 +142,15 @@ def test_every_layer_of_rae_sn_has_spectral_norm_one_in_both_networks():
     stage = autoencoder.stage(section, context("autoencoder"))
     batch, state = begun(stage)
     variables = {"params": state.params, **state.statistics}
-    for _ in range(300):  # the estimate of a largest singular value converges as it is used
-        _, moved = stage.networks.apply(
+
+    @jax.jit
+    def used(variables):
+        return stage.networks.apply(
             variables, batch["images"], mutable=["batch_stats"], method=lambda m, x: m.decode(m.encode(x))
-        )
-        variables = {"params": state.params, **moved}
+        )[1]
+
+    for _ in range(300):  # the estimate of a largest singular value converges as it is used
+        variables = {"params": state.params, **used(variables)}
     layers = 0
     for network in ("encoder", "decoder"):
         for name, own in variables["batch_stats"][network].items():

@@ -115,7 +115,8 @@ def untrained(config):
     """A run of that config whose stages were not trained."""
     dataset, model = load.load(config.data, config.seed), Model()
     for task in build(config, dataset):
-        frozen = task.stage.finish(task.initial(task.key, model.params), task.view, model.params)
+        state = jax.jit(lambda task=task, params=model.params: task.initial(task.key, params))()
+        frozen = task.stage.finish(state, task.view, model.params)
         model = model.extend(task.stage).bind(**{task.name: frozen})
     return Run(Path("run"), config, model, 0, dataset)
 
