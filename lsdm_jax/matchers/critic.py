@@ -236,7 +236,7 @@ class CriticMatcher(OneStepMatcher):
             return critic_step(critic, score, clouds, weights, *slope)
 
         keys = jax.random.split(key, self.own.steps + 1)
-        unrolled = self.own.network != "dense"  # on CPU a convolution's weights take 100 times as long within a loop
+        unrolled = self.own.network == "convolution"  # whose weights take 100 times as long within a loop on CPU
         critic, found = jax.lax.scan(criticise, state.critic, keys[1:], unroll=unrolled)
 
         def loss(params, statistics):
