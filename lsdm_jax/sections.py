@@ -21,6 +21,19 @@ SMOKE = {
 SMOKE_SUPER_RESOLUTION = SMOKE | {"regression.steps": 2, "regression.batch_size": 20, "matching.steps_per_dispatch": 1}
 SMOKE_PERCEPTUAL = SMOKE | {"perceptual.steps": 2, "perceptual.batch_size": 20}
 SMOKE_SHARP = SMOKE_PERCEPTUAL | {"sharpening.steps": 2, "sharpening.batch_size": 20}
+# Of recipes for accelerators: float32, steps one by one, and dense networks in matching.
+ON_CPU = {
+    **{f"{stage}.compute": "float32" for stage in ("perceptual", "representation")},
+    **{f"{stage}.steps_per_dispatch": 1 for stage in ("perceptual", "representation", "sharpening", "matching")},
+    "representation.blocks": 0,
+    "representation.attention": False,
+    "matching.generator": "dense",
+    "matching.critic.network": "dense",
+    "matching.ema_decay": 0.999,
+}
+FEW_IMAGES = {"data.paired": 200, "data.unpaired": 0, "data.validation": 100}
+PLAIN_STEPS = {key: value for key, value in ON_CPU.items() if key.endswith(("compute", "dispatch"))}
+SMOKE_ACCELERATED = SMOKE_SHARP | FEW_IMAGES | PLAIN_STEPS
 
 # The `sinkhorn` matcher wants larger batches than the `critic`, and momentum.
 SINKHORN = {

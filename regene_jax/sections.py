@@ -19,6 +19,13 @@ SMOKE = {
 }
 
 SMOKE_SHARP = SMOKE | {"sharpening.steps": 2, "sharpening.batch_size": 20}
+# Of recipes for accelerators, whose networks are large and whose dispatches hold many steps.
+FEW_IMAGES = {"data.paired": 200, "data.unpaired": 0, "data.validation": 100}
+PLAIN_STEPS = {
+    **{f"{stage}.steps_per_dispatch": 1 for stage in ("classifier", "decoder", "sharpening")},
+    **{f"{stage}.compute": "float32" for stage in ("classifier", "decoder")},
+}
+SMOKE_ACCELERATED = SMOKE_SHARP | FEW_IMAGES | PLAIN_STEPS
 
 # The paper's figures, for `eval.py --figures`; see `regene_jax.figures`.
 FIGURES = tuple(
