@@ -13,9 +13,7 @@ from pathlib import Path
 
 # Eight fake devices wait for each other; on a busy machine longer than the 40 seconds after which XLA gives up.
 WAIT = "--xla_cpu_collective_call_terminate_timeout_seconds=600"
-# Two flags for programs that compile sooner and run slower.
-QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-FLAGS = f"--xla_force_host_platform_device_count=8 {QUICK} {WAIT}"
+FLAGS = f"--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 {WAIT}"
 CACHE = tempfile.TemporaryDirectory(prefix="tests-cache-")
 os.environ.update(
     XDG_CACHE_HOME=CACHE.name,

@@ -39,7 +39,7 @@ def test_networks_of_any_width_can_be_made(width):
 STAGES = [
     ("configs/judge_digits.py", "classifier"),
     ("configs/lsdm_digits.py", "representation"),
-    ("configs/lsdm_cifar10.py", "perceptual"),
+    ("configs/lsdm_cifar10.py:jpeg_cpu", "perceptual"),
     ("configs/study_unpaired.py:digits", "labeller"),
     ("configs/lsdm_sr_digits.py", "regression"),
     ("configs/regene_digits.py", "classifier"),
