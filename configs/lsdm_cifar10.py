@@ -44,24 +44,11 @@ def get_config():
 JPEG = {"data.name": "cifar10_jpeg", "judge": "configs/judge_cifar10_jpeg.py"}
 SCORE = sections.SCORE | {"matching.steps": 4000, "matching.score.sampling_steps": 30}
 # What two CPU cores can train in half an hour.
-CPU = sections.ON_CPU | {
-    "stages": ("perceptual", "representation", "matching"),
-    "data.validation": 0,
-    "perceptual.steps": 300,
-    "perceptual.batch_size": 128,
-    "perceptual.widths": (16, 32, 64),
+CPU = sections.VECTOR_ON_CPU | {
     "representation.steps": 6000,
     "representation.batch_size": 64,
-    "representation.latent_shape": (),
-    "representation.latent_size": 128,
     "representation.widths": (32, 64, 128),
     "matching.steps": 4000,
-    "matching.batch_size": 250,
-    "matching.width": 512,
-    "matching.depth": 3,
-    "matching.noise_size": 64,
-    "matching.critic.width": 512,
-    "matching.critic.depth": 3,
 }
 PLACES_CPU = sections.ON_CPU | {
     "stages": ("perceptual", "representation", "matching"),

@@ -37,25 +37,12 @@ def get_config():
 VARIANTS = {
     "few": {"data.paired": 600},
     # What two CPU cores can train in a quarter of an hour, with a vector of 128 numbers.
-    "cpu": sections.ON_CPU
+    "cpu": sections.VECTOR_ON_CPU
     | {
-        "stages": ("perceptual", "representation", "matching"),
-        "data.validation": 0,
-        "perceptual.steps": 300,
-        "perceptual.batch_size": 128,
-        "perceptual.widths": (16, 32, 64),
         "representation.steps": 4000,
         "representation.batch_size": 32,
-        "representation.latent_shape": (),
-        "representation.latent_size": 128,
         "representation.widths": (16, 32, 64, 128),
         "matching.steps": 3000,
-        "matching.batch_size": 250,
-        "matching.width": 512,
-        "matching.depth": 3,
-        "matching.noise_size": 64,
-        "matching.critic.width": 512,
-        "matching.critic.depth": 3,
     },
     "smoke": sections.SMOKE_ACCELERATED,
 }

@@ -31,6 +31,22 @@ ON_CPU = {
     "matching.critic.network": "dense",
     "matching.ema_decay": 0.999,
 }
+# The same with a vector of 128 numbers in place of places, and no sharpening.
+VECTOR_ON_CPU = ON_CPU | {
+    "stages": ("perceptual", "representation", "matching"),
+    "data.validation": 0,
+    "perceptual.steps": 300,
+    "perceptual.batch_size": 128,
+    "perceptual.widths": (16, 32, 64),
+    "representation.latent_shape": (),
+    "representation.latent_size": 128,
+    "matching.batch_size": 250,
+    "matching.width": 512,
+    "matching.depth": 3,
+    "matching.noise_size": 64,
+    "matching.critic.width": 512,
+    "matching.critic.depth": 3,
+}
 FEW_IMAGES = {"data.paired": 200, "data.unpaired": 0, "data.validation": 100}
 PLAIN_STEPS = {key: value for key, value in ON_CPU.items() if key.endswith(("compute", "dispatch"))}
 SMOKE_ACCELERATED = SMOKE_SHARP | FEW_IMAGES | PLAIN_STEPS
