@@ -50,20 +50,20 @@ CPU = sections.VECTOR_ON_CPU | {
     "representation.widths": (32, 64, 128),
     "matching.steps": 4000,
 }
-PLACES_CPU = sections.ON_CPU | {
-    "stages": ("perceptual", "representation", "matching"),
-    "perceptual.batch_size": 128,
-    "perceptual.widths": (32, 64, 128),
-    "representation.steps": 1500,
-    "representation.batch_size": 64,
-    "representation.widths": (48, 96),
-    "representation.optimiser.learning_rate": 1e-3,
-    "representation.ema_decay": 0.995,
-    "matching.matcher": "gmm",
-    "matching.steps": 0,
-    "matching.gmm.components": 25,
-    "matching.gmm.covariance_floor": 3e-3,
-}
+PLACES_CPU = (
+    sections.ON_CPU
+    | sections.MIXTURES
+    | {
+        "stages": ("perceptual", "representation", "matching"),
+        "perceptual.batch_size": 128,
+        "perceptual.widths": (32, 64, 128),
+        "representation.steps": 1500,
+        "representation.batch_size": 64,
+        "representation.widths": (48, 96),
+        "representation.optimiser.learning_rate": 1e-3,
+        "representation.ema_decay": 0.995,
+    }
+)
 VARIANTS = {
     "jpeg": JPEG,
     "jpeg_score": JPEG | SCORE,

@@ -22,6 +22,7 @@ def get_config():
     config.representation = sections.representation(
         batch_size=32, steps=4000, latent_size=128, widths=(16, 32, 64, 128), perceptual=3.0
     )
+    config.sharpening = sections.sharpening(steps=800, batch_size=32, adversary=dict(widths=(32, 64, 64)))
     config.regression = sections.regression(batch_size=32, steps=2000, latent_size=128, widths=(16, 32, 64, 128))
     config.matching = sections.matching(**sections.ENERGY, steps=4000, steps_per_dispatch=10)
     return config
@@ -29,8 +30,18 @@ def get_config():
 
 # Noise and steps by the energy score of 400 validation images; the regression's steps are cut likewise, unmeasured.
 FEW = {"data.paired": 600, "matching.condition_noise": 0.3, "matching.steps": 200, "regression.steps": 500}
+# Latents of 8×8 places, each of which is drawn for the pixels that lie there; the decoder is sharpened.
+PLACES = sections.FACES_PLACES | {
+    "stages": ("perceptual", "representation", "sharpening", "degradation", "regression", "matching"),
+    "data.validation": 1000,
+    "matching.generator": "convolution",
+    "matching.width": 64,
+    "matching.depth": 4,
+    "matching.steps_per_dispatch": 1,
+}
 VARIANTS = {
     "few": FEW,
+    "few_places": FEW | PLACES,
     # The 600 alone, in every stage, for as many steps.
     "paired_only": FEW | {"perceptual.view": "paired", "representation.view": "paired"},
     "smoke": sections.SMOKE_PERCEPTUAL | sections.SMOKE_SUPER_RESOLUTION,

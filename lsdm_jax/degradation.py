@@ -25,7 +25,7 @@ KERNELS = ("area", "bicubic")
 
 
 def stage(config: ConfigDict, context: Context) -> Stage:
-    """The stage; provides `degrade`, `noise`, `embed` and, where asked, `project`.
+    """The stage; provides `degrade`, `low_shape`, `noise`, `embed` and, where asked, `project`.
 
     Args:
         config: factor (by which the sides shrink), kernel ("area": the mean of factor × factor pixels; "bicubic": Keys'
@@ -75,7 +75,9 @@ class Degradation(Stage):
     @property
     def provides(self):
         projects = {"project": self.project} if self.config.project else {}
-        return dict(degrade=self.degrade, noise=self.noise, embed=self.embed, **projects)
+        height, width, channels = self.context.image_shape
+        low_shape = height // self.config.factor, width // self.config.factor, channels
+        return dict(degrade=self.degrade, low_shape=low_shape, noise=self.noise, embed=self.embed, **projects)
 
     def degrade(self, params: Upstream, images: jax.Array) -> jax.Array:
         return separable(self.down, images)

@@ -47,6 +47,25 @@ VECTOR_ON_CPU = ON_CPU | {
     "matching.critic.width": 512,
     "matching.critic.depth": 3,
 }
+# A mixture of normal laws for each class: fitted, not trained; of latents with places the best sampler for its time.
+MIXTURES = {
+    "matching.matcher": "gmm",
+    "matching.steps": 0,
+    "matching.gmm.components": 25,
+    "matching.gmm.covariance_floor": 3e-3,
+}
+# Latents of faces64 with places.
+FACES_PLACES = {
+    "perceptual.steps": 500,
+    "perceptual.batch_size": 64,
+    "perceptual.widths": (24, 48, 96),
+    "representation.latent_shape": (8, 8, 8),
+    "representation.steps": 4000,
+    "representation.batch_size": 32,
+    "representation.widths": (24, 48, 96),
+    "representation.optimiser.learning_rate": 1e-3,
+    "representation.ema_decay": 0.995,
+}
 FEW_IMAGES = {"data.paired": 200, "data.unpaired": 0, "data.validation": 100}
 PLAIN_STEPS = {key: value for key, value in ON_CPU.items() if key.endswith(("compute", "dispatch"))}
 SMOKE_ACCELERATED = SMOKE_SHARP | FEW_IMAGES | PLAIN_STEPS

@@ -36,7 +36,7 @@ def enlarge(run: Run, source: str | Path, target: str | Path, seed: int = 0) -> 
         raise UserError(f"--output {target}: is written as PNG or JPEG; end its name in .png or .jpg")
     if not target.parent.is_dir():
         raise UserError(f"--output {target}: there is no folder {target.parent}; make it first")
-    image = run.sample(read(source, run.low_shape)[None], seed).images[0]
+    image = run.sample(read(source, run.model.low_shape)[None], seed).images[0]
     with replacing(target) as temporary:
         Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
             temporary, FORMATS[target.suffix.lower()]

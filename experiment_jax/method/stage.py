@@ -62,8 +62,10 @@ class Model:
             be used.
         degrade: (params, images) -> low-resolution images, without noise. A model that has it is sampled for a noisy
             low-resolution image, not for a label.
+        low_shape: (height, width, channels) of low-resolution images; (): none.
         noise: (params, low-resolution images, keys `[batch]`) -> the same with the noise of the degradation.
-        embed: (params, low-resolution images) -> `[batch, features]`, as networks and costs see them.
+        embed: (params, low-resolution images) -> the same standardised, as vectors `[batch, height · width ·
+            channels]`: as networks and costs see them.
         project: (params, images, low-resolution images) -> images like these of which `degrade` makes those.
         regress: (params, low-resolution images) -> images: a rival of `sample` that draws nothing.
         sample: (params, keys `[batch]`, condition `[batch, …]`) -> Samples. One key a sample: sample i depends on key
@@ -86,6 +88,7 @@ class Model:
     features: Callable[..., list[jax.Array]] | None = None
     posterior: Callable[..., jax.Array] | None = None
     degrade: Callable[..., jax.Array] | None = None
+    low_shape: tuple[int, ...] = ()
     noise: Callable[..., jax.Array] | None = None
     embed: Callable[..., jax.Array] | None = None
     project: Callable[..., jax.Array] | None = None

@@ -100,7 +100,7 @@ def _functions(run: Run) -> dict[str, Function]:
     seed = jax.ShapeDtypeStruct((), jnp.uint32)
     condition = jax.ShapeDtypeStruct((b,), jnp.int32)
     if model.degrade is not None:
-        condition = jax.ShapeDtypeStruct((b, *run.low_shape), jnp.uint8)
+        condition = jax.ShapeDtypeStruct((b, *run.model.low_shape), jnp.uint8)
 
     def sample(params: Any, condition: jax.Array, seed: jax.Array) -> jax.Array:
         rows = jnp.arange(condition.shape[0], dtype=jnp.uint32)

@@ -51,7 +51,7 @@ def count(run: Run) -> int:
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
     condition = jax.ShapeDtypeStruct((2,), jnp.int32)
     if model.degrade is not None:
-        condition = jax.ShapeDtypeStruct((2, *run.low_shape), jnp.float32)
+        condition = jax.ShapeDtypeStruct((2, *run.model.low_shape), jnp.float32)
     sample = of_named(lambda *arguments: model.sample(*arguments).images, model.params)
     found = read(sample, shapes, (keys, condition))
     return sum(math.prod(shapes[name].shape) for name in found if shapes[name].dtype == jnp.float32)

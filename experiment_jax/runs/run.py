@@ -81,16 +81,16 @@ class Run:
 
     @functools.cached_property
     def degrade(self) -> Callable[[np.ndarray], np.ndarray]:
-        """uint8 images `[N, …]` -> low-resolution images float32 `[N, *low_shape]`, without noise."""
+        """uint8 images `[N, …]` -> low-resolution images float32 `[N, *model.low_shape]`, without noise."""
         return self.over(lambda params, images: self.model.degrade(params, passes.to_float(images)))
 
     @functools.cached_property
     def regress(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Low-resolution images `[N, *low_shape]` -> uint8 images `[N, …]`, by the run's own regression."""
+        """Low-resolution images `[N, *model.low_shape]` -> uint8 images `[N, …]`, by the run's own regression."""
         return self.over(lambda params, low: passes.to_uint8(self.model.regress(params, low)))
 
     def observe(self, images: np.ndarray, seed: int = 0) -> np.ndarray:
-        """x = A(Y) + σ ε of uint8 images `[N, …]`: float32 `[N, *low_shape]`; ε by seed and row.
+        """x = A(Y) + σ ε of uint8 images `[N, …]`: float32 `[N, *model.low_shape]`; ε by seed and row.
 
         Raises:
             UserError: a seed that is none.
@@ -104,7 +104,7 @@ class Run:
 
         Args:
             condition: labels `[N]`, whole numbers, also of a run that does not heed them; or where the run finds
-                high-resolution images low-resolution ones, uint8 or float32 in [-1, 1], `[N, *low_shape]`.
+                high-resolution images low-resolution ones, uint8 or float32 in [-1, 1], `[N, *model.low_shape]`.
             seed: of the noise.
 
         Raises:
@@ -125,15 +125,9 @@ class Run:
         if self.model.degrade is None:
             condition = conditions.labels(condition, self.dataset.num_classes)
         else:
-            condition = conditions.low_resolution(condition, self.low_shape)
+            condition = conditions.low_resolution(condition, self.model.low_shape)
             condition = np.asarray(passes.to_float(condition)) if condition.dtype == np.uint8 else condition
         return _numbered(len(condition), seed, condition)
-
-    @functools.cached_property
-    def low_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of the low-resolution images that a run with a degradation starts from."""
-        images = jax.ShapeDtypeStruct((1, *self.dataset.image_shape), jnp.float32)
-        return jax.eval_shape(self.model.degrade, self.model.params, images).shape[1:]
 
     def draw(self, params: Any, rows: jax.Array, condition: jax.Array, seeds: jax.Array) -> Samples:
         """What `sample` compiles: a pure function of parameters, sample numbers uint32 `[batch]`, labels or float32

@@ -48,11 +48,11 @@ class OneStepMatcher(Matcher):
     @property
     def generator(self) -> Generator | PlacesGenerator:
         """By the settings generator, width and depth of the matching section."""
-        config, context = self.config, self.context
-        sizes = config.width, config.depth, context.num_classes
+        config, model = self.config, self.context.model
+        sizes = config.width, config.depth, self.context.num_classes
         if config.generator == "dense":
-            return Generator(*sizes, context.model.latent_size)
-        return PlacesGenerator(config.generator, *sizes, context.model.latent_shape, config.patch)
+            return Generator(*sizes, model.latent_size)
+        return PlacesGenerator(config.generator, *sizes, model.latent_shape, config.patch, model.low_shape)
 
     @property
     def descent(self) -> Descent:

@@ -6,12 +6,12 @@ How places are mixed is one of MIXINGS: with those around them, by 3×3 convolut
 
 import math
 
+import dm_pix as pix
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from experiment_jax.networks import grid
-from lsdm_jax.condition import ConditionEncoder
 
 MIXINGS = ("convolution", "mixer", "attention")
 NETWORKS = ("dense", *MIXINGS)  # what a matcher's networks may be; dense layers see no places
@@ -51,7 +51,8 @@ class Blocks(nn.Module):
 class PlacesGenerator(nn.Module):
     """G: noise `[batch, noise_size]` and conditions (`lsdm_jax.condition`) -> latents `[batch, latent]`, see `grid`.
 
-    Noise is not a place's own: a dense layer makes all tokens of it.
+    Noise is not a place's own: a dense layer makes all tokens of it. A label is seen by all tokens, and a token sees
+    the part of a low-resolution image that lies where it does.
 
     Attributes:
         mixing: see `Blocks`.
@@ -60,6 +61,7 @@ class PlacesGenerator(nn.Module):
         num_classes: labels, where they are the condition, are 0 … num_classes − 1.
         latent_shape: (height, width, channels).
         patch: side of the squares of places that a token is for.
+        low_shape: (height, width, channels) of low-resolution images, where they are the condition; (): labels are.
     """
 
     mixing: str
@@ -68,12 +70,16 @@ class PlacesGenerator(nn.Module):
     num_classes: int
     latent_shape: grid.Shape
     patch: int = 1
+    low_shape: grid.Shape = ()
 
     @nn.compact
     def __call__(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
         sides = grid.sides(self.latent_shape, self.patch)
-        seen = jnp.concatenate([noise, ConditionEncoder(self.num_classes, self.width)(condition)], axis=-1)
+        labels = () if self.low_shape else (jax.nn.one_hot(condition, self.num_classes),)
+        seen = jnp.concatenate([noise, *labels], axis=-1)
         tokens = nn.Dense(math.prod(sides) * self.width)(seen).reshape(-1, math.prod(sides), self.width)
+        if self.low_shape:
+            tokens += nn.Dense(self.width)(in_places(condition.reshape(-1, *self.low_shape), sides))
         tokens = Blocks(self.mixing, self.depth, sides)(tokens, seen)
         tokens = nn.Dense(self.latent_shape[2] * self.patch**2)(tokens)
         return grid.from_tokens(tokens, self.latent_shape, self.patch)
@@ -104,6 +110,17 @@ class PlacesCritic(nn.Module):
         blocks = Blocks(self.mixing, self.depth, grid.sides(self.latent_shape, self.patch))
         tokens = blocks(tokens + place, points[:, :features])
         return nn.Dense(1)(jnp.mean(tokens, axis=1))[:, 0]
+
+
+def in_places(images: jax.Array, sides: tuple[int, int]) -> jax.Array:
+    """Images `[batch, height, width, channels]` -> tokens `[batch, places, features]`, each of its own part of them.
+
+    Images whose sides are no multiple of the grid's are enlarged to the next, linearly.
+    """
+    pixels = math.ceil(max(side / places for side, places in zip(images.shape[1:3], sides, strict=True)))
+    shape = (images.shape[0], *(pixels * places for places in sides), images.shape[-1])
+    parts = pix.space_to_depth(jax.image.resize(images, shape, "linear"), pixels)
+    return parts.reshape(images.shape[0], math.prod(sides), -1)
 
 
 def _heads(width: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from experiment_jax import load_run, train
 from experiment_jax.method.stage import Model
-from lsdm_jax.matchers.places import MIXINGS, Blocks, PlacesCritic, PlacesGenerator
+from lsdm_jax.matchers.places import MIXINGS, Blocks, PlacesCritic, PlacesGenerator, in_places
 from lsdm_jax.matchers.score import Network
 
 SHAPE = (3, 5, 2)
@@ -18,6 +18,26 @@ def made(network, *inputs):
     """(output, the network as a compiled function of inputs) with parameters of one key."""
     output, variables = jax.jit(network.init_with_output)(jax.random.key(0), *inputs)
     return output, jax.jit(lambda *others: network.apply(variables, *others))
+
+
+def test_a_token_of_an_image_has_the_pixels_that_lie_in_its_place():
+    images = np.random.default_rng(0).normal(size=(2, 6, 10, 3)).astype(np.float32)
+    tokens = in_places(images, (3, 5))
+    assert tokens.shape == (2, 15, 12)
+    np.testing.assert_allclose(np.sort(tokens[1, 7]), np.sort(images[1, 2:4, 4:6].ravel()), atol=1e-6)
+    assert in_places(images[:, :5, :7], (3, 5)).shape == (2, 15, 12)  # enlarged to 6×10
+    np.testing.assert_allclose(in_places(np.ones((1, 2, 2, 3)), (3, 5)), np.ones((1, 15, 3)), atol=1e-6)
+
+
+def test_a_place_is_drawn_for_the_part_of_a_low_resolution_image_that_lies_there():
+    network = PlacesGenerator("mixer", 10, 0, 0, SHAPE, low_shape=(6, 10, 2))
+    noise, low = np.zeros((1, 4), np.float32), np.random.default_rng(0).normal(size=(1, 120)).astype(np.float32)
+    latents, apply = made(network, noise, low)
+    changed = low.reshape(1, 6, 10, 2).copy()
+    changed[:, 2:4, 4:6] += 1.0
+    moved = np.abs(apply(noise, changed.reshape(1, 120)) - latents).reshape(2, 3, 5) > 1e-6
+    assert moved[:, 1, 2].all() and moved.sum() == 2
+    assert (np.abs(apply(noise + 1.0, low) - latents) > 1e-6).all()
 
 
 PLACES = {"representation.widths": (4, 8), "representation.latent_shape": (2, 2, 3), "matching.width": 10}
