@@ -11,6 +11,7 @@ from functools import partial
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from experiment_jax.config import checks
@@ -61,7 +62,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
 @dataclasses.dataclass(frozen=True)
 class FittedMatching(Stage):
-    """A matcher that is fitted in one pass."""
+    """A matcher that is fitted in one pass, to mirrored images too where training images are mirrored."""
 
     matcher: Matcher
     config: ConfigDict
@@ -81,8 +82,11 @@ class FittedMatching(Stage):
     def finish(self, state: PyTree, view: View, upstream: Upstream) -> Frozen:
         if self.relabel is not None:
             view = self.relabel(view, upstream)
-        latents = passes.over_images(self.context.model.encode, dict(upstream), view.images)
-        return self.Frozen(self.matcher.fit(latents, view.labels, upstream))
+        encode = self.context.model.encode
+        variants = [encode, lambda params, images: encode(params, images[:, :, ::-1])][: 1 + self.context.flips]
+        latents = [passes.over_images(variant, dict(upstream), view.images) for variant in variants]
+        labels = np.tile(view.labels, len(variants))
+        return self.Frozen(self.matcher.fit(np.concatenate(latents), labels, upstream))
 
     @property
     def provides(self):

@@ -160,6 +160,7 @@ def build(config: ConfigDict, dataset: Dataset, axis: BatchAxis = WHOLE) -> list
         class_weights=counts.astype(np.float32) / max(len(labels), 1),
         class_counts=counts,
         axis=axis,
+        flips=config.data.flips,
     )
     model, tasks, earlier = Model(), [], {}
     for name in config.stages:
@@ -175,7 +176,7 @@ def build(config: ConfigDict, dataset: Dataset, axis: BatchAxis = WHOLE) -> list
         elif stage.update is None and timing.total:
             raise UserError(f"{name}: has nothing to train; type --config.{name}.steps=0")
         model = model.extend(stage)
-        tasks.append(Task(stage, context, section, seen, timing, config.seed, config.data.flips, dict(earlier)))
+        tasks.append(Task(stage, context, section, seen, timing, config.seed, context.flips, dict(earlier)))
         earlier[name] = section
     return tasks
 

@@ -128,6 +128,8 @@ class Context:
         total_steps: how long the stage trains.
         model: the functions that the stages before this one provide.
         axis: gathers, averages and draws over the whole batch, on one device or several.
+        flips: whether training images are mirrored half of the time. Batches are mirrored before a stage gets them;
+            what passes over its whole view heeds this itself.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Context:
     total_steps: int
     model: Model
     axis: BatchAxis = WHOLE
+    flips: bool = False
 
 
 class Stage:

@@ -1,5 +1,6 @@
 """The matchers that train no one-step generator by transport: `prior`, `gmm` and the `vae` of latents."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -60,6 +61,24 @@ def planted(seed=0, count=400):
 
 
 # --- gmm -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flips", [False, True])
+def test_mixtures_are_of_mirrored_images_too_where_training_images_are_mirrored(flips):
+    def flat(params, images):
+        return images.reshape(images.shape[0], -1)
+
+    images = np.random.default_rng(0).integers(0, 255, (80, 1, 3, 1), dtype=np.uint8)
+    labels = np.repeat(np.arange(CLASSES), 40)
+    where = dataclasses.replace(context(encode=flat, decode=flat), flips=flips)
+    fitted = matching.stage(settings("gmm"), where).finish({}, View(images, labels), {}).sampler
+    seen = images.reshape(-1, 3) / 127.5 - 1.0
+    for label in range(CLASSES):
+        own = seen[labels == label]
+        own = np.vstack([own, own[:, ::-1]]) if flips else own
+        root = fitted["roots"][label, 0]
+        np.testing.assert_allclose(fitted["means"][label, 0], own.mean(axis=0), atol=1e-5)
+        np.testing.assert_allclose(root @ root.T, np.cov(own.T, ddof=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.25])
