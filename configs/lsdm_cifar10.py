@@ -61,6 +61,7 @@ PLACES_CPU = (
         "representation.steps": 4000,
         "representation.batch_size": 64,
         "representation.widths": (48, 96, 192),
+        "representation.upsampling": "repeat",
         "representation.optimiser.learning_rate": 1e-3,
         "representation.ema_decay": 0.995,
     }

@@ -34,6 +34,10 @@ FEW = {"data.paired": 600, "matching.condition_noise": 0.3, "matching.steps": 20
 PLACES = sections.FACES_PLACES | {
     "stages": ("perceptual", "representation", "sharpening", "degradation", "regression", "matching"),
     "data.validation": 1000,
+    "regression.latent_shape": (8, 8, 8),
+    "regression.widths": (24, 48, 96),
+    "regression.width": 64,
+    "regression.depth": 4,
     "matching.generator": "convolution",
     "matching.width": 64,
     "matching.depth": 4,

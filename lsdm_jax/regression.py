@@ -15,10 +15,12 @@ from ml_collections import ConfigDict
 from experiment_jax.config import checks
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
+from experiment_jax.networks import grid
 from experiment_jax.networks.autoencoder import Decoder, check_sides
 from experiment_jax.networks.layers import trunk
 from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax.condition import ConditionEncoder, is_image
+from lsdm_jax.matchers.places import PlacesGenerator
 
 
 class Network(nn.Module):
@@ -29,15 +31,20 @@ class Network(nn.Module):
         depth: hidden layers after the encoder's.
         latent_size: dimension of what the decoder gets.
         decoder: to pixels.
+        low_shape: (height, width, channels) of low-resolution images.
     """
 
     width: int
     depth: int
     latent_size: int
     decoder: Decoder
+    low_shape: grid.Shape
 
     @nn.compact
     def __call__(self, condition: jax.Array) -> jax.Array:
+        if shape := self.decoder.latent_shape:
+            generator = PlacesGenerator("convolution", self.width, self.depth, 0, shape, low_shape=self.low_shape)
+            return self.decoder(generator(jnp.zeros((condition.shape[0], 1)), condition))
         x = trunk(ConditionEncoder(0, self.width)(condition), self.width, self.depth)
         return self.decoder(nn.Dense(self.latent_size)(x))
 
@@ -46,7 +53,8 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     """The stage; provides `regress`.
 
     Args:
-        config: width, depth, latent_size, widths (of the decoder), optimiser, ema_decay.
+        config: width, depth, latent_size, latent_shape (of a latent with places, which a generator by convolutions
+            without noise makes; () for a vector of latent_size numbers), widths (of the decoder), optimiser, ema_decay.
         context: its model must degrade.
 
     Raises:
@@ -57,6 +65,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         raise UserError(f"stages: {context.name} needs a stage before it that degrades, such as degradation")
     checks.positive(config, context.name, latent_size=64, width=512)
     check_sides(context.image_shape, config.widths, context.name)
+    grid.check(config.latent_shape, context.image_shape, config.widths, context.name)
     return Regression(Descent.of(config, context), config, context)
 
 
@@ -76,8 +85,9 @@ class Regression(Stage):
 
     @property
     def network(self) -> Network:
-        decoder = Decoder(self.config.widths, self.context.image_shape)
-        return Network(self.config.width, self.config.depth, self.config.latent_size, decoder)
+        config = self.config
+        decoder = Decoder(config.widths, self.context.image_shape, latent_shape=config.latent_shape)
+        return Network(config.width, config.depth, config.latent_size, decoder, self.context.model.low_shape)
 
     def init(self, key: jax.Array, batch: Batch, upstream: Upstream) -> TrainState:
         model = self.context.model

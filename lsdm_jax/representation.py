@@ -21,7 +21,7 @@ from experiment_jax.data.split import View
 from experiment_jax.errors import UserError
 from experiment_jax.method.stage import Batch, Context, PyTree, Stage, Upstream
 from experiment_jax.networks import grid, losses
-from experiment_jax.networks.autoencoder import Decoder, Encoder, check_sides
+from experiment_jax.networks.autoencoder import UPSAMPLINGS, Decoder, Encoder, check_sides
 from experiment_jax.networks.standardisation import Standardisation, StandardisedStage, moments
 from experiment_jax.networks.train_state import Descent, TrainState
 from lsdm_jax import settings
@@ -33,9 +33,9 @@ def stage(config: ConfigDict, context: Context) -> Stage:
 
     Args:
         config: kind (one of `lsdm_jax.kinds.KINDS`, or "identity": latents are the pixels, and nothing is trained),
-            latent_size, latent_shape (of a latent with places; () for a vector of latent_size numbers), widths, blocks
-            and attention (see `networks.autoencoder`), compute, l1, ssim and perceptual (weights of the reconstruction
-            loss), optimiser, ema_decay, and a section of its own settings for each kind.
+            latent_size, latent_shape (of a latent with places; () for a vector of latent_size numbers), widths, blocks,
+            attention and upsampling (see `networks.autoencoder`), compute, l1, ssim and perceptual (weights of the
+            reconstruction loss), optimiser, ema_decay, and a section of its own settings for each kind.
         context: see `Context`; its model provides features where `perceptual` is not 0.
 
     Raises:
@@ -55,6 +55,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
         )
     checks.positive(config, context.name, latent_size=64)
     checks.at_least(config, context.name, 0, blocks=1)
+    checks.choice(config, context.name, "upsampling", UPSAMPLINGS)
     check_sides(context.image_shape, config.widths, context.name)
     grid.check(config.latent_shape, context.image_shape, config.widths, context.name)
     if kind.spectral and (config.blocks or config.attention):
@@ -66,7 +67,7 @@ def stage(config: ConfigDict, context: Context) -> Stage:
     own["dtype"] = checks.compute_type(config, context.name)
     size = grid.latent_size(config.latent_shape, config.latent_size)
     encoder = Encoder(config.widths, kind.outputs * size, **own)
-    decoder = Decoder(config.widths, context.image_shape, spectral=kind.spectral, **own)
+    decoder = Decoder(config.widths, context.image_shape, spectral=kind.spectral, upsampling=config.upsampling, **own)
     return Representation(kind, encoder, decoder, Descent.of(config, context), config, context)
 
 

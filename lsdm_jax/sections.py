@@ -60,6 +60,7 @@ FACES_PLACES = {
     "perceptual.batch_size": 64,
     "perceptual.widths": (24, 48, 96),
     "representation.latent_shape": (8, 8, 8),
+    "representation.upsampling": "repeat",
     "representation.steps": 4000,
     "representation.batch_size": 32,
     "representation.widths": (24, 48, 96),
@@ -157,6 +158,7 @@ def representation(**own: Any) -> ConfigDict:
         widths=(32, 64),  # channels of each level; a level halves the sides
         blocks=0,  # residual blocks at each level
         attention=False,  # between the places of the deepest level
+        upsampling="unfold",  # or repeat: how the decoder doubles the sides, see `experiment_jax.networks.autoencoder`
         compute=optional(str),  # of convolutions and matrices: float32 (None) or bfloat16; parameters stay float32
         l1=1.0,
         ssim=0.0,
@@ -181,6 +183,7 @@ def regression(**own: Any) -> ConfigDict:
         width=512,
         depth=3,
         latent_size=64,
+        latent_shape=(),  # as of `representation`
         widths=(32, 64),
     )
     return stage("lsdm_jax.regression:stage", **settings | own)

@@ -1,7 +1,7 @@
 """Encoder E and decoder D, for square or oblong images whose sides can be halved `len(widths)` times.
 
-Both work at low resolution: pixels are folded into channels before a convolution (encoder) or unfolded after one
-(decoder), which has no checkerboards and is many times cheaper on CPU than transposed convolutions.
+Pixels are folded into channels before a convolution (encoder). Sides double by unfolding channels after one (decoder),
+which is many times cheaper on CPU than transposed convolutions, or by repeating pixels before one, see UPSAMPLINGS.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,10 @@ from experiment_jax.errors import UserError
 from experiment_jax.networks import grid
 from experiment_jax.networks.blocks import Attention, Residual
 from experiment_jax.networks.norms import group_norm
+
+# How a decoder doubles the sides. Each of the four pixels that are unfolded has weights of its own, and where they
+# differ, a pattern of 2×2 pixels lies over the image; it shows on small natural images. Repeated pixels share weights.
+UPSAMPLINGS = ("unfold", "repeat")
 
 
 class Encoder(nn.Module):
@@ -79,6 +83,7 @@ class Decoder(nn.Module):
     blocks: int = 0
     attention: bool = False
     spectral: bool = False
+    upsampling: str = "unfold"
     dtype: Any = None
 
     @nn.compact
@@ -88,6 +93,12 @@ class Decoder(nn.Module):
         deepest = self.widths[-1]
         conv = partial(nn.Conv, kernel_size=(3, 3), dtype=self.dtype)
         layer, norm = (partial(spectral_norm, self), _no_norm) if self.spectral else (_as_it_is, group_norm)
+
+        def doubled(x: jax.Array, features: int) -> jax.Array:
+            if self.upsampling == "repeat":
+                return layer(conv(features))(x.repeat(2, axis=1).repeat(2, axis=2))
+            return pix.depth_to_space(layer(conv(4 * features))(x), 2)
+
         if self.latent_shape:
             x = layer(conv(deepest))(grid.to_maps(latents, self.latent_shape))
         else:
@@ -97,10 +108,10 @@ class Decoder(nn.Module):
         x = nn.silu(norm(deepest)(layer(conv(deepest))(x)))
         x = _deeper(x, self.blocks, self.attention, self.dtype)
         for out in reversed(self.widths[:-1]):
-            x = pix.depth_to_space(layer(conv(4 * out))(x), 2)
+            x = doubled(x, out)
             x = nn.silu(norm(out)(x))
             x = _deeper(x, self.blocks, False, self.dtype)
-        x = pix.depth_to_space(layer(conv(4 * channels))(x), 2)
+        x = doubled(x, channels)
         return nn.tanh(x.astype(latents.dtype))
 
 

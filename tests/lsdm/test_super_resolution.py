@@ -68,11 +68,13 @@ def evaluated(trained, tmp_path_factory):
 
 
 def test_latents_with_places_are_drawn_for_the_places_of_the_condition(tmp_path, one):
-    places = dict(representation__latent_shape=(4, 4, 2), matching__generator="mixer")
+    places = dict(
+        representation__latent_shape=(4, 4, 2), regression__latent_shape=(4, 4, 3), matching__generator="mixer"
+    )
     train(small(**places, matching__steps_per_dispatch=1), tmp_path, one)
     run = load_run(tmp_path)
     low = run.degrade(run.test.images[:7])
-    assert run.model.low_shape == low.shape[1:]
+    assert run.model.low_shape == low.shape[1:] and run.regress(low).shape == (7, 8, 8, 1)
     samples = run.sample(low, seed=0)
     assert samples.images.shape == (7, 8, 8, 1) and samples.latents.shape == (7, 32)
     np.testing.assert_array_equal(run.sample(low[:3], seed=0).images, samples.images[:3])

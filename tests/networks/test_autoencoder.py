@@ -2,7 +2,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiment_jax.networks.autoencoder import Decoder, Encoder, check_sides
+from experiment_jax.networks import grid
+from experiment_jax.networks.autoencoder import UPSAMPLINGS, Decoder, Encoder, check_sides
 
 SIZES = [
     ((8, 8), (6,)),
@@ -26,6 +27,16 @@ def test_images_of_every_size_come_back_in_their_shape(sides, widths, channels):
     latents, _ = jax.eval_shape(encoder.init_with_output, key, images)
     decoded, _ = jax.eval_shape(decoder.init_with_output, key, latents)
     assert latents.shape == (5, 7) and decoded.shape == images.shape
+
+
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+def test_only_unfolded_pixels_have_a_pattern_of_their_own(upsampling):
+    decoder = Decoder((4, 6), (32, 40, 3), (8, 10, 5), upsampling=upsampling)
+    latents = grid.to_vectors(jnp.broadcast_to(jnp.linspace(-1.0, 1.0, 5), (1, 8, 10, 5)))
+    images, _ = jax.jit(decoder.init_with_output)(jax.random.key(0), latents)
+    assert images.shape == (1, 32, 40, 3)
+    far_from_the_border = images[:, 12:20, 12:28]
+    assert (jnp.ptp(far_from_the_border, axis=(1, 2)).max() > 1e-3) == (upsampling == "unfold")
 
 
 @pytest.mark.parametrize(
