@@ -57,11 +57,9 @@ PLACES_CPU = (
         "stages": ("perceptual", "representation", "matching"),
         "perceptual.batch_size": 128,
         "perceptual.widths": (32, 64, 128),
-        "representation.latent_shape": (4, 4, 16),
-        "representation.steps": 4000,
+        "representation.steps": 1500,
         "representation.batch_size": 64,
-        "representation.widths": (48, 96, 192),
-        "representation.upsampling": "repeat",
+        "representation.widths": (48, 96),
         "representation.optimiser.learning_rate": 1e-3,
         "representation.ema_decay": 0.995,
     }

@@ -51,8 +51,9 @@ VECTOR_ON_CPU = ON_CPU | {
 MIXTURES = {
     "matching.matcher": "gmm",
     "matching.steps": 0,
-    "matching.gmm.components": 25,
+    "matching.gmm.components": 50,
     "matching.gmm.covariance_floor": 3e-3,
+    "matching.gmm.iterations": 0,
 }
 # Latents of faces64 with places.
 FACES_PLACES = {

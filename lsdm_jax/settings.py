@@ -24,6 +24,7 @@ MATCHERS = {  # by `matching.matcher`; the section `matching.NAME`
     "gmm": dict(
         components=10,  # of the mixture of each class
         covariance_floor=1e-3,  # added to the variance of each coordinate, which over all classes is 1
+        iterations=200,  # of expectation maximisation, at most; 0: the clusters of k-means that it would start from
         conditional=True,  # a mixture for each class; False: one for all, and samples heed no label
     ),
     "prior": dict(),

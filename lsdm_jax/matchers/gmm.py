@@ -8,11 +8,13 @@ trained. Ghosh et al. 2020 (arXiv 1903.12436, section 5) fit one mixture over al
 import dataclasses
 import logging
 import warnings
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
+from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
@@ -33,7 +35,7 @@ class MixtureMatcher(Matcher):
 
     def check(self) -> None:
         checks.at_least(self.own, self.where, 1, components=10)
-        checks.at_least(self.own, self.where, 0, covariance_floor=1e-3)
+        checks.at_least(self.own, self.where, 0, covariance_floor=1e-3, iterations=200)
         if self.config.labels == "pairs":  # else a labeller's labels of the rest are not known yet
             counts = self.context.class_counts
             _check_members(self.own, self.where, counts if self.conditional else counts.sum(keepdims=True))
@@ -46,7 +48,7 @@ class MixtureMatcher(Matcher):
         classes = range(self.context.num_classes if self.conditional else 1)
         labels = labels if self.conditional else np.zeros_like(labels)
         _check_members(self.own, self.where, np.bincount(labels, minlength=len(classes)))
-        own = self.own.components, self.own.covariance_floor
+        own = self.own.components, self.own.covariance_floor, self.own.iterations
         return stacked([mixture(latents[labels == label], *own) for label in classes])
 
     def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
@@ -59,23 +61,48 @@ class MixtureMatcher(Matcher):
         return mean + root @ jax.random.normal(noise, mean.shape)
 
 
-def mixture(points: np.ndarray, components: int, floor: float) -> GaussianMixture:
-    """A mixture of `components` normal laws for points `[n, d]`, by expectation maximisation from k-means."""
+class Mixture(NamedTuple):
+    """Σ_k π_k N(μ_k, Σ_k).
+
+    Attributes:
+        weights: π `[k]`.
+        means: μ `[k, d]`.
+        covariances: Σ `[k, d, d]`.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+
+def mixture(points: np.ndarray, components: int, floor: float, iterations: int) -> Mixture:
+    """A mixture of normal laws for points `[n, d]`: by expectation maximisation from the clusters of k-means, or where
+    it has no iterations, of these clusters."""
+    points = points.astype(np.float64)
+    if not iterations:
+        return clusters(points, components, floor)
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always", ConvergenceWarning)
-        found = GaussianMixture(components, reg_covar=floor, max_iter=200, random_state=0).fit(
-            points.astype(np.float64)
-        )
+        found = GaussianMixture(components, reg_covar=floor, max_iter=iterations, random_state=0).fit(points)
     for complaint in complaints:
         log.warning("gmm: %s", complaint.message)
-    return found
+    return Mixture(found.weights_, found.means_, found.covariances_)
 
 
-def stacked(mixtures: list[GaussianMixture]) -> PyTree:
+def clusters(points: np.ndarray, components: int, floor: float) -> Mixture:
+    """The share, the mean and the covariance of each cluster of points `[n, d]`, the floor added."""
+    labels = KMeans(components, random_state=0).fit(points).labels_
+    sizes = np.bincount(labels, minlength=components)
+    # Where points coincide, a cluster may be empty. Its share is 0, and any law will do.
+    members = [points[labels == k] if size else points for k, size in enumerate(sizes)]
+    covariances = np.stack([np.cov(own.T, ddof=0).reshape(2 * points.shape[1:]) for own in members])
+    means = np.stack([own.mean(axis=0) for own in members])
+    return Mixture(sizes / len(points), means, covariances + floor * np.eye(points.shape[1]))
+
+
+def stacked(mixtures: list[Mixture]) -> PyTree:
     """Weights `[classes, k]`, means `[classes, k, d]` and roots A of the covariances `[classes, k, d, d]`, float32."""
-    weights, means, covariances = (
-        np.stack([getattr(each, name) for each in mixtures]) for name in ("weights_", "means_", "covariances_")
-    )
+    weights, means, covariances = (np.stack(leaves) for leaves in zip(*mixtures, strict=True))
     parts = dict(weights=weights, means=means, roots=np.linalg.cholesky(covariances))
     return {name: part.astype(np.float32) for name, part in parts.items()}
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import shutil
+import warnings
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from experiment_jax import evaluate, load_config, load_run, train
@@ -19,7 +21,7 @@ from experiment_jax.method.stage import Context, Model
 from experiment_jax.runs.verified import digest
 from experiment_jax.sweep import members
 from lsdm_jax import matching, sections
-from lsdm_jax.matchers import MATCHERS, vae
+from lsdm_jax.matchers import MATCHERS, gmm, vae
 from lsdm_jax.matchers.matcher import Term
 
 LATENT, CLASSES = 3, 2
@@ -33,7 +35,7 @@ def context(steps=0, counts=(400, 400), **model):
 
 def settings(name, **own):
     """The matcher's section with a mixture of one component, and networks that train in a second."""
-    of_gmm = dict(components=1, covariance_floor=0.0, conditional=True)
+    of_gmm = dict(components=1, covariance_floor=0.0, iterations=200, conditional=True)
     of_gmm |= {key: own.pop(key) for key in of_gmm if key in own}
     network = dict(noise_size=LATENT, width=32, depth=1, ema_decay=0.9, optimiser=dict(learning_rate=1e-2, b1=0.9))
     return sections.matching(matcher=name, gmm=of_gmm, **network, **own)
@@ -79,6 +81,29 @@ def test_mixtures_are_of_mirrored_images_too_where_training_images_are_mirrored(
         root = fitted["roots"][label, 0]
         np.testing.assert_allclose(fitted["means"][label, 0], own.mean(axis=0), atol=1e-5)
         np.testing.assert_allclose(root @ root.T, np.cov(own.T, ddof=0), atol=1e-5)
+
+
+def test_clusters_have_the_mean_and_covariance_of_their_class_together():
+    latents, labels = planted()
+    fitted = make("gmm", context(), components=7, covariance_floor=0.25, iterations=0).fit(latents, labels, {})
+    for label in range(CLASSES):
+        own = latents[labels == label].astype(np.float64)
+        weights, means, roots = (fitted[name][label].astype(np.float64) for name in ("weights", "means", "roots"))
+        mean = weights @ means
+        within = np.einsum("k,kij,klj->il", weights, roots, roots)
+        between = np.einsum("k,ki,kj->ij", weights, means - mean, means - mean)
+        np.testing.assert_allclose(mean, own.mean(axis=0), atol=1e-5)
+        np.testing.assert_allclose(within + between, np.cov(own.T, ddof=0) + 0.25 * np.eye(LATENT), atol=1e-5)
+
+
+def test_more_clusters_than_places_leave_some_without_a_share():
+    points = np.repeat([[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]], 10, axis=0).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = gmm.clusters(points, 4, 0.5)
+    np.testing.assert_allclose(np.sort(found.weights), [0, 0, 0.5, 0.5])
+    np.testing.assert_allclose(found.covariances[found.weights > 0], np.stack([0.5 * np.eye(3)] * 2), atol=1e-12)
+    assert np.isfinite(found.means).all()
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.25])
