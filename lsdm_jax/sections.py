@@ -55,8 +55,11 @@ MIXTURES = {
     "matching.gmm.covariance_floor": 3e-3,
     "matching.gmm.iterations": 0,
 }
-# Latents of faces64 with places.
+# Latents of faces64 with places, the same for both recipes, so that one may take them from a run of the other.
 FACES_PLACES = {
+    "perceptual.compute": "float32",
+    "representation.compute": "float32",
+    "representation.latent_size": 64,
     "perceptual.steps": 500,
     "perceptual.batch_size": 64,
     "perceptual.widths": (24, 48, 96),

@@ -106,22 +106,3 @@ def super_resolution(results: Results) -> dict[str, Table]:
     shown |= columns("`psnr`", "`ssim`", "`lr_consistency`", "`spread_skill`", "`mean_psnr`")
     shown |= {"accuracy": "{accuracy:.3f}"}
     return {"sr_fashion_fixed": Table(shown, rows)}
-
-
-def colour(results: Results) -> dict[str, Table]:
-    """Each data set has a judge of its own: rows are not to be compared with each other."""
-    rows = [
-        results.run("lsdm_cifar10_jpeg_cpu", config="lsdm_cifar10.py:jpeg_cpu"),
-        results.run("lsdm_faces64_cpu", config="lsdm_faces64.py:cpu"),
-    ]
-    accuracies = "{accuracy_gen:.3f} / {accuracy_recon:.3f} / {accuracy_real:.3f}"
-    shown = {"config": "`{config}`", "`protocol`": "`{protocol}`", "`judge`": "`{judge}`"}
-    shown |= {"`fd_gen`": "{fd_gen:.3f}", "`fd_recon`": "{fd_recon:.3f}", "`fd_floor`": "{fd_floor:.3f}"}
-    shown |= {
-        "VGG16: samples / reconstructions / floor": " / ".join(
-            f"{{{key}_vgg16:.2f}}" for key in ("fd_gen", "fd_recon", "fd_floor")
-        )
-    }
-    shown |= columns("precision / recall", "`spread`", "`copied`")
-    shown |= {"accuracy: samples / reconstructions / real": accuracies}
-    return {"colour": Table(shown, rows, caption=False)}

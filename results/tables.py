@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import fixed
 import lsdm
+import natural
 import regene
 import sharpened
 import table1
@@ -32,7 +33,7 @@ SUBJECTS = (
     fixed.digits,
     fixed.fashion,
     fixed.super_resolution,
-    fixed.colour,
+    natural.natural,
     sharpened.sharpened,
     unpaired.unpaired,
     table1.table1,

@@ -54,10 +54,10 @@ class MixtureMatcher(Matcher):
     def sample(self, params: PyTree, key: jax.Array, x: jax.Array) -> jax.Array:
         """μ + A ε with A Aᵀ = Σ, of a component that is drawn by its weight."""
         x = x if self.conditional else 0
-        weights, means, roots = (jnp.asarray(params[name])[x] for name in ("weights", "means", "roots"))
+        weights, means, roots = (jnp.asarray(params[name]) for name in ("weights", "means", "roots"))
         choice, noise = jax.random.split(key)
-        k = jax.random.categorical(choice, jnp.log(weights))
-        mean, root = means[k], roots[k]
+        k = jax.random.categorical(choice, jnp.log(weights[x]))
+        mean, root = means[x, k], roots[x, k]  # not roots[x] first: many samples would hold those of whole classes
         return mean + root @ jax.random.normal(noise, mean.shape)
 
 
