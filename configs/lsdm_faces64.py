@@ -45,9 +45,6 @@ VARIANTS = {
         "matching.steps": 3000,
     },
     # With places, in 40 minutes.
-    "places_cpu": sections.ON_CPU
-    | sections.FACES_PLACES
-    | sections.MIXTURES
-    | {"stages": ("perceptual", "representation", "matching")},
+    "places_cpu": sections.ON_CPU | sections.FACES_PLACES | sections.MIXTURES,
     "smoke": sections.SMOKE_ACCELERATED,
 }

@@ -70,6 +70,9 @@ FACES_PLACES = {
     "representation.widths": (24, 48, 96),
     "representation.optimiser.learning_rate": 1e-3,
     "representation.ema_decay": 0.995,
+    "sharpening.steps": 800,
+    "sharpening.batch_size": 32,
+    "sharpening.adversary.widths": (32, 64, 64),
 }
 FEW_IMAGES = {"data.paired": 200, "data.unpaired": 0, "data.validation": 100}
 PLAIN_STEPS = {key: value for key, value in ON_CPU.items() if key.endswith(("compute", "dispatch"))}

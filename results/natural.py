@@ -1,6 +1,6 @@
 """The tables of natural images: classes of CIFAR and faces64, and faces found from low-resolution ones."""
 
-from documents import Results, Table, columns
+from documents import Results, Row, Table, columns
 from lsdm import restored
 
 
@@ -29,12 +29,15 @@ def _classes(results: Results) -> Table:
 
 def _super_resolution(results: Results) -> Table:
     """Samples of both recipes, their rivals and reconstructions."""
-    names = {"`:few`": "lsdm_sr_faces64_few", "`:few_places`": "lsdm_sr_faces64_few_places"}
-    runs = {of: results.run(name) for of, name in names.items()}
-    (samples, regression, bicubic, recon), places = (restored(run, f"{of}, ") for of, run in runs.items())
-    regression, places[1] = ({**row, "of": f"{of}, L1 regression"} for of, row in zip(names, (regression, places[1])))
-    vgg16 = {of: run["fd_recon_vgg16"] for of, run in runs.items()}
-    recon, places[3] = ({**row, "fd_gen_vgg16": far} for row, far in zip((recon, places[3]), vgg16.values()))
+    few = _restored("`:few`", results.run("lsdm_sr_faces64_few"))
+    places = _restored("`:few_places`", results.run("lsdm_sr_faces64_few_places"))
     shown = columns("`fd_gen`", **{"": "{of}"}) | {"VGG16": "{fd_gen_vgg16:.1f}", "`lpips`": "{lpips:.4f}"}
     shown |= columns("`perceptual`", "`psnr`", "`ssim`", "`lr_consistency`", "`spread_skill`")
-    return Table(shown, [samples, places[0], regression, places[1], bicubic, recon, places[3]])
+    return Table(shown, [few[0], places[0], few[1], places[1], few[2], few[3], places[3]])
+
+
+def _restored(of: str, run: Row) -> tuple[Row, ...]:
+    """Samples, the regression, bicubic interpolation, and reconstructions."""
+    samples, regression, bicubic, recon = restored(run, f"{of}, ")
+    recon = {**recon, "fd_gen_vgg16": run["fd_recon_vgg16"]}
+    return samples, {**regression, "of": f"{of}, L1 regression"}, bicubic, recon
