@@ -5,7 +5,10 @@ In bfloat16, for four minutes of one H100; not measured on one yet.
     python train.py --config configs/lsdm_faces64.py:cpu --workdir runs/lsdm_faces64_cpu
 
 The variant `cpu`, 2 cores, 12 minutes beside other work: blurred faces, plainly faces; scenes are colours and horizons.
-`fd_gen` 0.107, `fd_recon` 0.083, floor 0.025 (judge 1096ba4a4ea4, 2,000 samples), spread 0.946.
+`fd_gen` 0.122, `fd_recon` 0.097, floor 0.024, VGG16 422 (judge f57f0db22036, 2,000 samples), spread 0.950.
+
+`places_cpu`, 42 minutes of one of two cores: faces with eyes, mouths, hair, now and then glasses; scenes are textures.
+`fd_gen` 0.083, `fd_recon` 0.047, VGG16 414 (reconstructions 272 for 388), spread 0.990: docs/natural_images.md.
 """
 
 from experiment_jax.config.sections import experiment

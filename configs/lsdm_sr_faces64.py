@@ -30,9 +30,8 @@ def get_config():
 
 # Noise and steps by the energy score of 400 validation images; the regression's steps are cut likewise, unmeasured.
 FEW = {"data.paired": 600, "matching.condition_noise": 0.3, "matching.steps": 200, "regression.steps": 500}
-# Latents of 8×8 places, each of which is drawn for the pixels that lie there; the decoder is sharpened.
+# Latents of 8×8 places, each of which is drawn for the pixels that lie there.
 PLACES = sections.FACES_PLACES | {
-    "stages": ("perceptual", "representation", "sharpening", "degradation", "regression", "matching"),
     "data.validation": 1000,
     "regression.latent_shape": (8, 8, 8),
     "regression.widths": (24, 48, 96),
@@ -46,6 +45,9 @@ PLACES = sections.FACES_PLACES | {
 VARIANTS = {
     "few": FEW,
     "few_places": FEW | PLACES,
+    "few_places_sharp": FEW
+    | PLACES
+    | {"stages": ("perceptual", "representation", "sharpening", "degradation", "regression", "matching")},
     # The 600 alone, in every stage, for as many steps.
     "paired_only": FEW | {"perceptual.view": "paired", "representation.view": "paired"},
     "smoke": sections.SMOKE_PERCEPTUAL | sections.SMOKE_SUPER_RESOLUTION,
