@@ -11,7 +11,7 @@ object. `fd_gen` 5.73, `fd_recon` 3.64, floor 0.03, accuracy 0.300 (reconstructi
 (judge 14fcd7760599, 10,000 samples).
 
 `jpeg_places_cpu`, 16 minutes of one of two cores, 8×8×8 numbers and 50 normal laws a class: `fd_gen` 2.29, `fd_recon`
-0.27, floor 0.03, accuracy 0.674 (reconstructions 0.786, real 0.825), spread 1.001 (judge a9beb966ecbe, 10,000 samples):
+0.27, floor 0.03, accuracy 0.674 (reconstructions 0.785, real 0.825), spread 1.001 (judge a9beb966ecbe, 10,000 samples):
 docs/natural_images.md. Reconstructions are sharp. Samples have the colours, textures and outlines of their class; cars,
 horses and ships are often plain. VGG16's distance is worse than that of `jpeg_cpu`.
 """

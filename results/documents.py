@@ -191,7 +191,10 @@ def _caption(rows: Sequence[Row], noisy: bool) -> str:
     )
     if "extractor_vgg16" in first:
         # Floors agree to rounding: the order of sums differs from one number of cores to another.
-        own = {(row["extractor_vgg16"], row["num_samples_vgg16"], round(row["fd_floor_vgg16"], 6)) for row in measured}
+        own = {
+            (row["extractor_vgg16"], row.get("num_samples_vgg16", row["num_samples"]), round(row["fd_floor_vgg16"], 6))
+            for row in measured
+        }
         if len(own) != 1:
             raise ValueError(f"rows that VGG16 measured otherwise cannot stand in one table: {sorted(own)}")
         [(digest, count, floor)] = own

@@ -28,12 +28,12 @@ def _classes(results: Results) -> Table:
 
 
 def _super_resolution(results: Results) -> Table:
-    """Samples of both recipes, their rivals and reconstructions."""
-    few = _restored("`:few`", results.run("lsdm_sr_faces64_few"))
-    places = _restored("`:few_places`", results.run("lsdm_sr_faces64_few_places"))
+    """Samples of three recipes, their rivals and reconstructions."""
+    variants = "few", "few_places", "few_places_sharp"
+    few, places, sharp = (_restored(f"`:{name}`", results.run(f"lsdm_sr_faces64_{name}")) for name in variants)
     shown = columns("`fd_gen`", **{"": "{of}"}) | {"VGG16": "{fd_gen_vgg16:.1f}", "`lpips`": "{lpips:.4f}"}
     shown |= columns("`perceptual`", "`psnr`", "`ssim`", "`lr_consistency`", "`spread_skill`")
-    return Table(shown, [few[0], places[0], few[1], places[1], few[2], few[3], places[3]])
+    return Table(shown, [few[0], places[0], sharp[0], few[1], places[1], few[2], few[3], places[3], sharp[3]])
 
 
 def _restored(of: str, run: Row) -> tuple[Row, ...]:
