@@ -24,6 +24,7 @@ def get_config():
         batch_size=32, steps=4000, latent_size=128, widths=(16, 32, 64, 128), perceptual=3.0
     )
     config.sharpening = sections.sharpening()
+    config.space = sections.space(fields=8)
     config.regression = sections.regression(batch_size=32, steps=2000, latent_size=128, widths=(16, 32, 64, 128))
     config.matching = sections.matching(**sections.ENERGY, steps=4000, steps_per_dispatch=10)
     return config

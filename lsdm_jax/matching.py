@@ -6,6 +6,7 @@ label may add is in `lsdm_jax.unpaired`.
 """
 
 import dataclasses
+import math
 from functools import partial
 
 import flax
@@ -23,6 +24,7 @@ from experiment_jax.networks import optimiser
 from lsdm_jax import unpaired
 from lsdm_jax.condition import is_image
 from lsdm_jax.matchers import MATCHERS
+from lsdm_jax.matchers.generator import OneStepMatcher
 from lsdm_jax.matchers.matcher import Matcher, Term, pair_rows
 from lsdm_jax.matchers.places import NETWORKS
 
@@ -210,6 +212,13 @@ def _check_places(config: ConfigDict, context: Context, matcher: type[Matcher]) 
         raise UserError(
             f"{name}.patch={config.patch}: {'x'.join(map(str, places))} places are no squares of it; "
             f"type --config.{name}.patch=1"
+        )
+    tokens = math.prod(places) // config.patch**2
+    shares = is_image(context) and config.generator != "dense" and issubclass(matcher, OneStepMatcher)
+    if shares and config.noise_size % tokens:
+        raise UserError(
+            f"{name}.noise_size={config.noise_size}: {tokens} places cannot share it; "
+            f"type --config.{name}.noise_size={math.ceil(config.noise_size / tokens) * tokens}"
         )
     if context.model.space is not None and not matcher.SPACES:
         raise UserError(

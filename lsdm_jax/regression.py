@@ -44,7 +44,7 @@ class Network(nn.Module):
     def __call__(self, condition: jax.Array) -> jax.Array:
         if shape := self.decoder.latent_shape:
             generator = PlacesGenerator("convolution", self.width, self.depth, 0, shape, low_shape=self.low_shape)
-            return self.decoder(generator(jnp.zeros((condition.shape[0], 1)), condition))
+            return self.decoder(generator(jnp.zeros((condition.shape[0], 0)), condition))
         x = trunk(ConditionEncoder(0, self.width)(condition), self.width, self.depth)
         return self.decoder(nn.Dense(self.latent_size)(x))
 

@@ -14,7 +14,9 @@ MATCHERS = {  # by `matching.matcher`; the section `matching.NAME`
         depth=3,
         optimiser=dict(learning_rate=5e-4, b1=0.0),
     ),
-    "energy": dict(),
+    "energy": dict(
+        squares=(),  # sides of squares of places, each of which has a score of its own beside that of the whole
+    ),
     "flow": dict(
         epsilon=5.0,  # in units of latent distance
         max_iterations=200,

@@ -19,7 +19,8 @@ HEAD = 32  # channels of a head of attention, at least
 
 
 class Blocks(nn.Module):
-    """Tokens `[batch, places, width]`, and what all of them see `[batch, features]` -> tokens of the same shape.
+    """Tokens `[batch, places, width]`, and what they see `[batch, features]`, or each for itself `[batch, places,
+    features]` -> tokens of the same shape.
 
     Attributes:
         mixing: of places, one of MIXINGS.
@@ -34,6 +35,7 @@ class Blocks(nn.Module):
     @nn.compact
     def __call__(self, tokens: jax.Array, seen: jax.Array) -> jax.Array:
         places, width = tokens.shape[1:]
+        seen = seen if seen.ndim == 3 else seen[:, None]
         for _ in range(self.depth):
             x = nn.LayerNorm()(tokens)
             if self.mixing == "convolution":
@@ -43,7 +45,7 @@ class Blocks(nn.Module):
             else:
                 x = nn.silu(nn.Dense(2 * places)(jnp.swapaxes(x, 1, 2)))
                 tokens += jnp.swapaxes(nn.Dense(places)(x), 1, 2)
-            x = nn.LayerNorm()(tokens) + nn.Dense(width)(seen)[:, None]
+            x = nn.LayerNorm()(tokens) + nn.Dense(width)(seen)
             tokens += nn.Dense(width)(nn.silu(nn.Dense(2 * width)(x)))
         return nn.LayerNorm()(tokens)
 
@@ -51,8 +53,8 @@ class Blocks(nn.Module):
 class PlacesGenerator(nn.Module):
     """G: noise `[batch, noise_size]` and conditions (`lsdm_jax.condition`) -> latents `[batch, latent]`, see `grid`.
 
-    Noise is not a place's own: a dense layer makes all tokens of it. A label is seen by all tokens, and a token sees
-    the part of a low-resolution image that lies where it does.
+    A label and all of the noise are seen by all tokens. Of a low-resolution image a token sees the part that lies where
+    it does, and the noise is shared out between places: what is drawn for one part does not depend on where it is.
 
     Attributes:
         mixing: see `Blocks`.
@@ -75,11 +77,14 @@ class PlacesGenerator(nn.Module):
     @nn.compact
     def __call__(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
         sides = grid.sides(self.latent_shape, self.patch)
-        labels = () if self.low_shape else (jax.nn.one_hot(condition, self.num_classes),)
-        seen = jnp.concatenate([noise, *labels], axis=-1)
-        tokens = nn.Dense(math.prod(sides) * self.width)(seen).reshape(-1, math.prod(sides), self.width)
+        places = math.prod(sides)
         if self.low_shape:
-            tokens += nn.Dense(self.width)(in_places(condition.reshape(-1, *self.low_shape), sides))
+            low = in_places(condition.reshape(-1, *self.low_shape), sides)
+            seen = jnp.concatenate([noise.reshape(len(noise), places, -1), low], axis=-1)
+            tokens = nn.Dense(self.width)(seen)
+        else:
+            seen = jnp.concatenate([noise, jax.nn.one_hot(condition, self.num_classes)], axis=-1)
+            tokens = nn.Dense(places * self.width)(seen).reshape(-1, places, self.width)
         tokens = Blocks(self.mixing, self.depth, sides)(tokens, seen)
         tokens = nn.Dense(self.latent_shape[2] * self.patch**2)(tokens)
         return grid.from_tokens(tokens, self.latent_shape, self.patch)

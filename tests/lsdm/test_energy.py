@@ -47,7 +47,7 @@ def test_draws_that_coincide_have_a_finite_gradient():
 
 def test_the_best_generator_has_the_conditional_law_though_each_condition_has_one_point():
     section = ConfigDict(
-        dict(draws=2, beta=float("inf"), noise_size=2, generator="dense", width=32, depth=1, ema_decay=0.99)
+        dict(draws=2, beta=float("inf"), noise_size=2, generator="dense", width=32, depth=1, ema_decay=0.99, energy=dict(squares=()))
         | dict(optimiser=sections.optimiser(learning_rate=3e-3))
     )
     model = Model(latent_size=1, degrade=lambda params, images: images)
@@ -76,8 +76,60 @@ def test_the_best_generator_has_the_conditional_law_though_each_condition_has_on
         assert abs(float(jnp.std(z)) - 0.5) < 0.1
 
 
+def test_in_squares_of_one_number_it_is_the_mean_crps():
+    """√m · mean CRPS, of m = 6 places with one number; draws have the law N(0, 1) in each."""
+    y = np.linspace(-1.5, 1.5, 6, dtype=np.float32)
+    generated = jax.random.normal(jax.random.key(0), (40_000, 2, 6))
+    scores = jax.jit(energy.score_in_squares, static_argnums=(2, 3))(generated, jnp.tile(y, (40_000, 1)), (2, 3, 1), 1)
+    error = np.std(scores) / np.sqrt(len(scores))
+    assert abs(np.mean(scores) - np.sqrt(6) * np.mean(crps(y))) < 4 * error
+
+
+def test_in_one_square_of_all_places_it_is_the_score_of_the_whole():
+    generated, real = jax.random.normal(jax.random.key(1), (7, 3, 20)), jax.random.normal(jax.random.key(2), (7, 20))
+    found = energy.score_in_squares(generated, real, (2, 2, 5), 2)
+    np.testing.assert_allclose(found, energy.energy_score(generated, real)[0], rtol=1e-5)
+
+
+def test_a_square_is_what_lies_together():
+    """Draws that are right in one square of 2 × 2 places have the score of the other alone."""
+    right, off = jnp.zeros((4, 6)).at[1, 2].set(3.0), jnp.zeros((4, 6)).at[2:, 2:4].set(2.0)
+    generated = jnp.broadcast_to((right + off).ravel(), (1, 2, 24))
+    found = energy.score_in_squares(generated, right.reshape(1, 24), (4, 6, 1), 2)
+    np.testing.assert_allclose(found, np.sqrt(6) * 4.0 / 6, rtol=1e-6)
+
+
+def test_of_many_numbers_the_whole_tells_how_much_varies_and_squares_tell_which():
+    """y ~ N(0, 1) in half of 256 places and 0 in the others. Draws of the same mean square, spread over all of them,
+    have nearly the score of the true law, and by places a much worse one."""
+    keys, shape = jax.random.split(jax.random.key(0), 3), (16, 16, 1)
+    scale = (jnp.arange(256) < 128).astype(jnp.float32)
+    y = scale * jax.random.normal(keys[0], (500, 256))
+    true = scale * jax.random.normal(keys[1], (500, 4, 256))
+    spread = jnp.sqrt(0.5) * jax.random.normal(keys[2], (500, 4, 256))
+    whole = [float(jnp.mean(energy.energy_score(draws, y)[0])) for draws in (true, spread)]
+    places = [float(jnp.mean(energy.score_in_squares(draws, y, shape, 1))) for draws in (true, spread)]
+    assert whole[1] < 1.02 * whole[0]
+    assert places[1] > 1.15 * places[0]
+
+
+def squares_refused(refused, squares, model):
+    return refused(energy.EnergyMatcher(ConfigDict(dict(draws=2, energy=dict(squares=squares))), context(1, model)).check)
+
+
+def test_squares_that_are_none_of_the_places_are_refused(refused):
+    error = squares_refused(refused, (1, 3), Model(latent_shape=(4, 6, 2)))
+    assert "matching.energy.squares=(1, 3): 4x6 places are no squares of 3; type" in error
+
+
+def test_squares_need_latents_with_places_and_distances_between_them(refused):
+    space = Model(latent_shape=(4, 6, 2), space=lambda params, latents: latents)
+    for model in (Model(), space):
+        assert "distances are not taken between latents with places" in squares_refused(refused, (1,), model)
+
+
 def test_one_draw_is_refused(refused):
-    error = refused(energy.EnergyMatcher(ConfigDict(dict(draws=1)), context(1, Model())).check)
+    error = refused(energy.EnergyMatcher(ConfigDict(dict(draws=1, energy=dict(squares=()))), context(1, Model())).check)
     assert "matching.draws=1: give 2 or more, as in --config.matching.draws=4" in error
 
 

@@ -31,13 +31,14 @@ def test_a_token_of_an_image_has_the_pixels_that_lie_in_its_place():
 
 def test_a_place_is_drawn_for_the_part_of_a_low_resolution_image_that_lies_there():
     network = PlacesGenerator("mixer", 10, 0, 0, SHAPE, low_shape=(6, 10, 2))
-    noise, low = np.zeros((1, 4), np.float32), np.random.default_rng(0).normal(size=(1, 120)).astype(np.float32)
+    noise, low = np.zeros((1, 30), np.float32), np.random.default_rng(0).normal(size=(1, 120)).astype(np.float32)
     latents, apply = made(network, noise, low)
     changed = low.reshape(1, 6, 10, 2).copy()
     changed[:, 2:4, 4:6] += 1.0
     moved = np.abs(apply(noise, changed.reshape(1, 120)) - latents).reshape(2, 3, 5) > 1e-6
     assert moved[:, 1, 2].all() and moved.sum() == 2
-    assert (np.abs(apply(noise + 1.0, low) - latents) > 1e-6).all()
+    noise[0, 14:16] = 1.0, -2.0  # the place's own part of the noise
+    np.testing.assert_array_equal(np.abs(apply(noise, low) - latents).reshape(2, 3, 5) > 1e-6, moved)
 
 
 PLACES = {"representation.widths": (4, 8), "representation.latent_shape": (2, 2, 3), "matching.width": 10}
