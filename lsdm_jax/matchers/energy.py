@@ -60,9 +60,9 @@ def lengths(differences: jax.Array) -> jax.Array:
 class EnergyMatcher(OneStepMatcher):
     """G minimises the energy score of its samples, given their condition. β only says whether batches are stratified.
 
-    K is the stage's `draws`; `squares` are the sides of squares of places, which have a score of their own each. The
-    score is a mean over the joint law of condition and latent. So what counts of probabilities of the condition is a draw from them, anew at every step: `posterior` and
-    `sampled` are the same here.
+    K is the stage's `draws`; `squares` are the sides of squares of places, each of which has a score of its own. The
+    score is a mean over the joint law of condition and latent. So what counts of probabilities of the condition is a
+    draw from them, anew at every step: `posterior` and `sampled` are the same here.
     """
 
     NAME = "energy"

@@ -47,7 +47,16 @@ def test_draws_that_coincide_have_a_finite_gradient():
 
 def test_the_best_generator_has_the_conditional_law_though_each_condition_has_one_point():
     section = ConfigDict(
-        dict(draws=2, beta=float("inf"), noise_size=2, generator="dense", width=32, depth=1, ema_decay=0.99, energy=dict(squares=()))
+        dict(
+            draws=2,
+            beta=float("inf"),
+            noise_size=2,
+            generator="dense",
+            width=32,
+            depth=1,
+            ema_decay=0.99,
+            energy=dict(squares=()),
+        )
         | dict(optimiser=sections.optimiser(learning_rate=3e-3))
     )
     model = Model(latent_size=1, degrade=lambda params, images: images)
@@ -114,7 +123,9 @@ def test_of_many_numbers_the_whole_tells_how_much_varies_and_squares_tell_which(
 
 
 def squares_refused(refused, squares, model):
-    return refused(energy.EnergyMatcher(ConfigDict(dict(draws=2, energy=dict(squares=squares))), context(1, model)).check)
+    return refused(
+        energy.EnergyMatcher(ConfigDict(dict(draws=2, energy=dict(squares=squares))), context(1, model)).check
+    )
 
 
 def test_squares_that_are_none_of_the_places_are_refused(refused):
