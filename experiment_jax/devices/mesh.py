@@ -64,6 +64,10 @@ class Devices:
         """One state as the compiled steps take it."""
         return self.replicate(state)
 
+    def abstract(self, like: PyTree) -> PyTree:
+        """Shapes, types and places of what `spread` makes of a state, from the shapes and types of that."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.everywhere), like)
+
     def local(self, tree: PyTree) -> PyTree:
         """A state or metrics as this process holds them, to compute with them without the other processes."""
 

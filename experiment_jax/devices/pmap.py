@@ -67,6 +67,9 @@ class PmapDevices(Devices):
 
         return jax.jit(lambda tree: jax.tree.map(copies, tree), out_shardings=self.shared())(state)
 
+    def abstract(self, like: PyTree) -> PyTree:
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((self.mesh.size, *leaf.shape), leaf.dtype), like)
+
     def local(self, tree: PyTree) -> PyTree:
         # Indexing the array itself would start one multi-device program a leaf; many of these at once can deadlock.
         def first(leaf: Any) -> Any:

@@ -105,6 +105,14 @@ class Steps:
         common = self._task.key, np.int32(step), self._table, self._frozen
         return self._compiled(state, self._rows(step), common)
 
+    def lower(self) -> Any:
+        """One step, however many a dispatch has, lowered and not compiled (`jax.stages.Lowered`); nothing is run."""
+        task, devices = self._task, self._devices
+        state = nonfinite.abstract(self.like) if task.skips else self.like
+        rows = devices.share_rows(batches.blank(task.view, task.indices(0)[:1], task.reads_ahead))
+        common = task.key, np.int32(0), self._table, self._frozen
+        return devices.compile(functools.partial(train_steps, task)).lower(devices.abstract(state), rows, common)
+
     # What follows is made at the first step: a stage that has nothing left to do does without.
 
     @functools.cached_property
