@@ -3,9 +3,9 @@
 Nothing is run: the step is compiled once more, by itself. The counts are those of one device and of the program that
 this backend compiled, with these limits:
 
-* XLA counts the body of a loop once, whatever its length. So one step is counted, not `steps_per_dispatch` of them, and
-  loops within a step are named, with their length where XLA knows it. Loops over integers alone, by which random
-  numbers are drawn, are left out of that list.
+* XLA counts the body of a loop once, whatever its length. So one step is counted, not `steps_per_dispatch` of them. A
+  loop within a step is multiplied by its length where the traced program says that, as it does for a `scan` under
+  `jit`; the others are named. Loops over integers alone, by which random numbers are drawn, are left out.
 * XLA does not look into calls of libraries, as on a GPU most convolutions are. Where there are any, FLOPs are those of
   the program before optimisation, divided among the devices, and bytes lack what these calls move.
 * Bytes are what all instructions read and write, as if nothing stayed in a cache. Which instructions are fused, and in
@@ -15,14 +15,18 @@ this backend compiled, with these limits:
 import dataclasses
 import json
 import logging
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
 
 from experiment_jax.devices import processes
+from experiment_jax.devices.mesh import Program
 from experiment_jax.files import write_text
 
 log = logging.getLogger(__name__)
@@ -116,28 +120,90 @@ def roofline(cost: Cost, machine: Machine) -> Bound:
     return Bound(arithmetic, None if cost.bytes is None else cost.bytes / machine.bandwidth)
 
 
-def cost(lowered: Any) -> Cost:
-    """What a lowered program (`jax.jit(…).lower(…)`) costs one device; compiles it."""
-    compiled = lowered.compile()
+def cost(program: Program) -> Cost:
+    """What a program costs one device; compiles it, and each body of a loop of known length."""
+    compiled = program.lowered.compile()
     text = shown = compiled.as_text() or ""
     libraries = tuple(sorted(set(re.findall(r'custom_call_target="([^"]+)"', text))))
-    partitions, replicas = (_header(text, name) for name in ("num_partitions", "replica_count"))
-    analysis = compiled.cost_analysis()
-    flops, counted = count(analysis, "flops"), "compiled"
+    counts = _counts(program.lowered, compiled, program.parts)
     if libraries:
-        whole, counted, text = count(lowered.cost_analysis(), "flops"), "before optimisation", lowered.as_text("hlo")
-        flops = None if whole is None else whole / partitions  # under pmap the program is one device's already
+        text = program.lowered.as_text("hlo")
+    repeated, left = _matched(scans(program.jaxpr), loops(text), optimised=not libraries)
+    flops, moved = _repeated(counts, repeated, program.parts)
+    first = shown.partition("\n")[0]
     return Cost(
         flops=flops,
-        bytes=count(analysis, "bytes accessed"),
+        bytes=moved,
         peak=peak(compiled.memory_analysis()),
-        counted=counted,
-        loops=tuple(loops(text)),
+        counted="before optimisation" if libraries else "compiled",
+        loops=left,
         libraries=libraries,
         text=bool(shown),
-        devices=partitions * replicas,
+        devices=math.prod(map(int, re.findall(r"\b(?:num_partitions|replica_count)=(\d+)", first))),
         platform=jax.default_backend(),
     )
+
+
+def _counts(lowered: Any, compiled: Any, parts: int = 1) -> tuple[float | None, float | None]:
+    """FLOPs and bytes of one device, each loop as one round; see the module for calls of libraries."""
+    flops, moved = (count(compiled.cost_analysis(), name) for name in ("flops", "bytes accessed"))
+    if "custom_call_target=" in (compiled.as_text() or ""):
+        whole = count(lowered.cost_analysis(), "flops")
+        flops = None if whole is None else whole / parts
+    return flops, moved
+
+
+class Scan(NamedTuple):
+    """A loop of known length: its body, and how often the loop itself runs, as it may lie within another."""
+
+    body: ClosedJaxpr
+    length: int
+    times: int
+
+
+def scans(jaxpr: Any, times: int = 1) -> Iterator[Scan]:
+    """The loops of known length in a traced program, those within others too, that compute with floating point."""
+    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns if jaxpr is not None else ():
+        inner = times
+        if equation.primitive.name == "scan":
+            body, length = equation.params["jaxpr"], equation.params["length"]
+            inner *= length
+            if any(jnp.issubdtype(each.dtype, jnp.inexact) for each in body.in_avals):
+                yield Scan(body, length, times)
+        for value in equation.params.values():
+            for part in value if isinstance(value, (tuple, list)) else (value,):
+                if isinstance(part, (ClosedJaxpr, Jaxpr)):
+                    yield from scans(part, inner)
+
+
+def _matched(
+    known: Iterable[Scan], found: Iterable[int | None], optimised: bool
+) -> tuple[list[Scan], tuple[int | None, ...]]:
+    """The scans that are loops of the counted program, and the lengths of the loops that are not among them.
+
+    A scan that the compiler unrolled is none: its rounds are counted. Before optimisation there are all, of a length
+    that the text does not say.
+    """
+    repeated, left = [], list(found)
+    for scan in known:
+        length = scan.length if optimised else None
+        if length in left:
+            left.remove(length)
+            repeated.append(scan)
+    return repeated, tuple(left)
+
+
+def _repeated(
+    counts: tuple[float | None, ...], repeated: Iterable[Scan], parts: int
+) -> tuple[float | None, float | None]:
+    """Counts with all rounds of the loops `repeated`, which they hold one of."""
+    for scan in repeated:
+        like = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in scan.body.in_avals]
+        lowered = jax.jit(jaxpr_as_fun(scan.body)).lower(*like)
+        more = _counts(lowered, lowered.compile())
+        rounds = scan.times * (scan.length - 1) / parts
+        counts = tuple(None if None in pair else pair[0] + rounds * pair[1] for pair in zip(counts, more, strict=True))
+    return counts
 
 
 def count(analysis: Mapping[str, float] | Sequence[Mapping[str, float]] | None, name: str) -> float | None:
@@ -167,25 +233,19 @@ def loops(text: str) -> Iterable[int | None]:
             yield int(length[1]) if length else None
 
 
-def _header(text: str, name: str) -> int:
-    """A number of the first line of an HLO module, which leaves out what is 1."""
-    found = re.search(rf"\b{name}=(\d+)", text.partition("\n")[0])
-    return int(found[1]) if found else 1
-
-
-def report(name: str, batch_size: int, lowered: Any, workdir: Path) -> None:
+def report(name: str, batch_size: int, program: Program, workdir: Path) -> None:
     """Logs what one step of a stage costs, and writes it to DIR/analysis.json; the first of several processes does.
 
     Args:
         name: of the stage.
         batch_size: over all devices.
-        lowered: one step, from `training.step.Steps.lower`.
+        program: one step, from `training.step.Steps.lower`.
         workdir: the run's directory.
 
     Raises:
         Unwritable: the system refuses the file.
     """
-    found = cost(lowered)  # on every process: they compile one program together
+    found = cost(program)  # on every process: they compile one program together
     if processes.is_first():
         log.info("%s", "\n  ".join([f"{name}: one step, batch {batch_size}, {_where(found)}", *lines(found)]))
         path = Path(workdir) / FILE
