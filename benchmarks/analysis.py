@@ -150,7 +150,7 @@ def lowered(name: str, flags: argparse.Namespace, devices: Devices, made: Upstre
 def row(name: str, task: Task, cost: analysis.Cost) -> str:
     """A line of the first table."""
     bounds = [analysis.roofline(cost, each) for each in analysis.MACHINES if each.precision != "float32"]
-    times = [f"{analysis.milliseconds(each.seconds)}, {each.by}" for each in bounds]
+    times = [f"{analysis.milliseconds(each.arithmetic)} / {analysis.milliseconds(each.memory)}" for each in bounds]
     sizes = analysis.scaled(cost.flops, "FLOP"), analysis.scaled(cost.bytes, "B"), analysis.scaled(cost.peak, "B")
     intensity = "unknown" if cost.intensity is None else f"{cost.intensity:.3g}"
     lengths = ", ".join("?" if length is None else str(length) for length in sorted(set(cost.loops), key=str))
@@ -188,7 +188,8 @@ def main() -> None:
     if flags.devices:
         table.head("stage", "batch", "devices", "FLOPs of each", "read and written", "held", "received by each")
         for name in flags.only:
-            print(*by_devices(name, flags, made), sep="\n", flush=True)
+            for line in by_devices(name, flags, made):
+                print(line, flush=True)
     else:
         peaks = [f"{each.name}, {each.precision}" for each in analysis.MACHINES if each.precision != "float32"]
         table.head("stage", "batch", "FLOPs", "read and written", "held", "FLOP a byte", *peaks, "loops")

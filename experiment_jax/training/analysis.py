@@ -9,7 +9,8 @@ this backend compiled, with these limits:
 * XLA does not look into calls of libraries, as on a GPU most convolutions are. Where there are any, FLOPs are those of
   the program before optimisation, divided among the devices, and bytes lack what these calls move.
 * Bytes are what all instructions read and write, as if nothing stayed in a cache. Which instructions are fused, and in
-  what type bfloat16 is computed, is the backend's: another one moves other bytes.
+  what type bfloat16 is computed, is the backend's: another one moves other bytes. So of what is compiled for a CPU the
+  arithmetic time is a bound on an accelerator too, the memory time an estimate from above.
 """
 
 import dataclasses
@@ -297,6 +298,10 @@ def notes(found: Cost) -> list[str]:
     if found.libraries:
         said.append(
             f"library calls ({', '.join(found.libraries)}): FLOPs are counted before optimisation, bytes without them"
+        )
+    if found.platform == "cpu":
+        said.append(
+            "bytes are those of a program for CPUs, which fuses less than an accelerator's: its memory time is less"
         )
     if not found.text:
         said.append("the backend does not show its program: whether it has loops or library calls is unknown")
