@@ -208,3 +208,7 @@ def test_another_file_of_that_name_is_replaced(tmp_path):
     analysis.report("other", 8, program(jnp.matmul, (4, 5), (5, 6)), tmp_path)
     content = json.loads((tmp_path / analysis.FILE).read_text())
     assert content.keys() == {"linear", "other"} and content["other"]["flops"] == 2 * 4 * 5 * 6
+
+
+def test_whether_to_analyse_is_yes_or_no(tiny, refused):
+    assert "matching.analyse=7: expected bool" in refused(tiny, matching__analyse=7)
