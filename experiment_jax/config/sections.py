@@ -71,6 +71,7 @@ def stage(build: str, view: str, batch_size: int, **own: Any) -> ConfigDict:
             on_nonfinite="stop",  # where a batch gives NaN or infinity: "stop", or "skip" it, see `training.nonfinite`
             best="",  # keep the best checkpoint by this validation metric, smallest first ("-metric": largest)
             profile=(0, 0),  # trace from this step up to that one with jax.profiler, into DIR/profile/<stage>
+            analyse=False,  # say what one step costs before the first, and in DIR/analysis.json: `training.analysis`
             optimiser=optimiser(),
         )
     )

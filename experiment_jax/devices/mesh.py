@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from experiment_jax.devices.batch_axis import WHOLE, BatchAxis
@@ -14,6 +15,21 @@ from experiment_jax.errors import UserError
 
 PyTree = Any
 BATCH = "batch"  # the mesh's one axis
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A program that is not compiled yet.
+
+    Attributes:
+        lowered: of all devices, or under pmap of one.
+        jaxpr: what it computes, traced; None under pmap, which does not show it.
+        parts: how many devices share what `lowered` computes.
+    """
+
+    lowered: jax.stages.Lowered
+    jaxpr: ClosedJaxpr | None
+    parts: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +75,15 @@ class Devices:
     def compile(self, steps: Callable[[PyTree, PyTree, PyTree], tuple[PyTree, PyTree]]) -> Callable[..., Any]:
         """(state, rows, common) -> (state, metrics), compiled; the memory of the state given is reused."""
         return jax.jit(steps, donate_argnums=0, out_shardings=(self.everywhere, self.everywhere))
+
+    def lower(self, steps: Callable[[PyTree, PyTree, PyTree], Any], like: PyTree, rows: PyTree, common: Any) -> Program:
+        """The program of `compile`, not compiled, for a state of the shapes and types of `like`."""
+
+        def placed(leaf: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.everywhere)
+
+        traced = self.compile(steps).trace(jax.tree.map(placed, like), rows, common)
+        return Program(traced.lower(), traced.jaxpr, self.mesh.size)
 
     def spread(self, state: PyTree) -> PyTree:
         """One state as the compiled steps take it."""

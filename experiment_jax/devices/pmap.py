@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiment_jax.devices.batch_axis import BatchAxis
-from experiment_jax.devices.mesh import BATCH, Devices
+from experiment_jax.devices.mesh import BATCH, Devices, Program
 from experiment_jax.errors import UserError
 
 PyTree = Any
@@ -66,6 +66,10 @@ class PmapDevices(Devices):
             return jnp.broadcast_to(leaf, (self.mesh.size, *leaf.shape))
 
         return jax.jit(lambda tree: jax.tree.map(copies, tree), out_shardings=self.shared())(state)
+
+    def lower(self, steps: Callable[[PyTree, PyTree, PyTree], Any], like: PyTree, rows: PyTree, common: Any) -> Program:
+        copies = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((self.mesh.size, *leaf.shape), leaf.dtype), like)
+        return Program(self.compile(steps).lower(copies, rows, common), None, 1)
 
     def local(self, tree: PyTree) -> PyTree:
         # Indexing the array itself would start one multi-device program a leaf; many of these at once can deadlock.

@@ -23,6 +23,7 @@ BOOKKEEPING = (
     *durations.keys("checkpoint", durations.UNITS),
     "keep",
     "profile",
+    "analyse",
     "on_nonfinite",
 )
 EVALUATION = ("judge", "witnesses", "evaluation", "tracker")  # what a training does not depend on

@@ -26,9 +26,10 @@ from experiment_jax.runs import directory
 from experiment_jax.runs.checkpoints import Checkpoints
 from experiment_jax.sweep.arguments import Argument, insert
 from experiment_jax.sweep.joint import AllFailed, JointCheckpoints, JointLogger, JointSteps
-from experiment_jax.training import loop
+from experiment_jax.training import analysis, loop
 from experiment_jax.training.logger import Logger
 from experiment_jax.training.profile import profiler
+from experiment_jax.training.step import Steps
 from experiment_jax.training.train import Preparation, train_stage
 
 log = logging.getLogger(__name__)
@@ -190,6 +191,9 @@ def _train_stage(
             for run, own, up in zip(runs.values(), tasks, before, strict=True)
         ]
         logger = stack.enter_context(closing(JointLogger(loggers, failed)))
+        if task.section.get("analyse", False) and done != task.schedule.total:  # of one run by itself
+            one = Steps(task, before[0], first.devices).lower()
+            analysis.report(task.name, task.section.batch_size, one, first.workdir)
         profile = stack.enter_context(profiler(task.name, first.workdir, task.section))
         try:
             with failures.memory(f"--sweep_together: {task.name} of {len(tasks)} runs", ADVICE):

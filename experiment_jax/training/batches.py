@@ -37,6 +37,20 @@ def read_ahead(
     return Feed(read, devices.share_rows, schedule.total, schedule.dispatch)
 
 
+def blank(view: View, indices: np.ndarray, reads_ahead: bool) -> PyTree:
+    """Rows as a step takes them, of which only shapes and types count: nothing is read from disk.
+
+    Args:
+        view: what the stage trains on.
+        indices: int32 `[steps, batch]`.
+        reads_ahead: whether a step takes images, or indices into the table.
+    """
+    if not reads_ahead:
+        return indices
+    images = np.zeros((*indices.shape, *view.images.shape[1:]), np.uint8)
+    return {"images": images, **{name: values[indices] for name, values in view.known.items()}}
+
+
 def table(view: View, inputs: Inputs | None, flips: bool, upstream: PyTree) -> dict[str, Any]:
     """All that batches are gathered from: "rows", leaves `[variants, N, …]`, and what the view knows beside images.
 

@@ -84,6 +84,11 @@ def compiled(
     return call
 
 
+def abstract(like: PyTree) -> tuple[PyTree, Skipped]:
+    """Shapes and types of a state as `skipping` has it, from those of the stage's own."""
+    return like, Skipped(*[jax.ShapeDtypeStruct((), jnp.int32)] * 2)
+
+
 def values(state: PyTree) -> dict[str, float]:
     """One number of each leaf of a state on the host: the first that is not finite, else 0; by the leaf's name."""
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiment_jax.data import passes
-from experiment_jax.devices.mesh import Devices
+from experiment_jax.devices.mesh import Devices, Program
 from experiment_jax.method.build import Task
 from experiment_jax.method.stage import Batch, Metrics, PyTree, Upstream
 from experiment_jax.training import batches, nonfinite
@@ -104,6 +104,14 @@ class Steps:
         """(state, metrics) after one dispatch; the memory of the state given is reused."""
         common = self._task.key, np.int32(step), self._table, self._frozen
         return self._compiled(state, self._rows(step), common)
+
+    def lower(self) -> Program:
+        """One step, however many a dispatch has, lowered and not compiled; nothing is run."""
+        task = self._task
+        like = nonfinite.abstract(self.like) if task.skips else self.like
+        rows = self._devices.share_rows(batches.blank(task.view, task.indices(0)[:1], task.reads_ahead))
+        common = task.key, np.int32(0), self._table, self._frozen
+        return self._devices.lower(functools.partial(train_steps, task), like, rows, common)
 
     # What follows is made at the first step: a stage that has nothing left to do does without.
 

@@ -33,7 +33,7 @@ from experiment_jax.method.stage import PyTree, Upstream
 from experiment_jax.runs import directory, lock, reuse, saved, verified
 from experiment_jax.runs.checkpoints import Checkpoints
 from experiment_jax.runs.finished import finished_record, load_finished, save_finished
-from experiment_jax.training import clock, loop
+from experiment_jax.training import analysis, clock, loop
 from experiment_jax.training.logger import Logger
 from experiment_jax.training.profile import profiler
 from experiment_jax.training.step import Steps
@@ -96,6 +96,8 @@ def train_stage(run: "Preparation", task: Task, upstream: Upstream) -> tuple[PyT
             return steps.local(steps.start()), 0
         with closing(Checkpoints(run.workdir, origin, section.keep, section.best, steps.like)) as kept:
             done, validate = kept.latest(), run.validation(task, upstream)
+            if section.get("analyse", False) and done != total:  # the config of an older run does not say
+                analysis.report(task.name, section.batch_size, steps.lower(), run.workdir)
             logger = Logger(task.name, run.workdir, total, done, validate, tracker=run.tracker)
             with closing(logger), profiler(task.name, run.workdir, section) as profile:
                 return loop.run(steps, task.schedule, logger, kept, profile)

@@ -53,6 +53,7 @@ def test_what_decides_a_stage_or_the_functions_before_it_is_in_its_identity(chan
             "matching__log_steps": 3,
             "matching__keep": 7,
             "matching__profile": (1, 2),
+            "matching__analyse": True,
             "matching__checkpoint_percent": 9.0,
         },
         {"matching__from_run": "runs/other", "degradation__from_run": "runs/other"},
