@@ -6,7 +6,7 @@
 The stages of `configs/lsdm_cifar10.py` and `configs/regene_cifar10.py` on 32×32 images in colour. Nothing is trained:
 the stages before are as they begin, and the step is compiled only. The table of images is left out, as there are but a
 hundred. Batches in which classes have equally many rows are the next larger that ten classes and `thinning` share.
-What the counts leave out: `experiment_jax/training/analysis.py`.
+What the counts leave out: `experiment_jax/training/cost.py`.
 
 With `--devices`, which are virtual ones of this machine's CPU, the counts are those of one of them, and the second
 table says what it receives in collectives. All-reduce counts its array once, whatever the algorithm.
@@ -31,7 +31,7 @@ from experiment_jax.data.split import Dataset, Split
 from experiment_jax.devices import cpu, pmap
 from experiment_jax.devices.mesh import Devices
 from experiment_jax.method.build import Task, build
-from experiment_jax.training import analysis
+from experiment_jax.training import analysis, cost
 from experiment_jax.training.step import Steps
 from lsdm_jax import sections
 
@@ -147,14 +147,20 @@ def lowered(name: str, flags: argparse.Namespace, devices: Devices, made: Upstre
     return task, Steps(task, made.before(tasks, CASES[name][0]), devices).lower()
 
 
-def row(name: str, task: Task, cost: analysis.Cost) -> str:
+def sizes_of(counted: cost.Cost) -> tuple[str, ...]:
+    """FLOPs, bytes moved and bytes held, as the tables show them."""
+    sizes = (counted.flops, "FLOP"), (counted.bytes, "B"), (counted.peak, "B")
+    return tuple(analysis.scaled(*each) for each in sizes)
+
+
+def row(name: str, task: Task, counted: cost.Cost) -> str:
     """A line of the first table."""
-    bounds = [analysis.roofline(cost, each) for each in analysis.MACHINES if each.precision != "float32"]
+    bounds = [cost.roofline(counted, each) for each in cost.MACHINES if each.precision != "float32"]
     times = [f"{analysis.milliseconds(each.arithmetic)} / {analysis.milliseconds(each.memory)}" for each in bounds]
-    sizes = analysis.scaled(cost.flops, "FLOP"), analysis.scaled(cost.bytes, "B"), analysis.scaled(cost.peak, "B")
-    intensity = "unknown" if cost.intensity is None else f"{cost.intensity:.3g}"
-    lengths = ", ".join("?" if length is None else str(length) for length in sorted(set(cost.loops), key=str))
-    loops = f"{len(cost.loops)} ({lengths})" if cost.loops else ""
+    sizes = sizes_of(counted)
+    intensity = "unknown" if counted.intensity is None else f"{counted.intensity:.3g}"
+    lengths = ", ".join("?" if length is None else str(length) for length in sorted(set(counted.loops), key=str))
+    loops = f"{len(counted.loops)} ({lengths})" if counted.loops else ""
     return f"| {name} | {task.section.batch_size} | {' | '.join([*sizes, intensity, *times, loops])} |"
 
 
@@ -162,9 +168,9 @@ def by_devices(name: str, flags: argparse.Namespace, made: Upstream) -> Iterator
     """Lines of the second table: one step on each number of devices."""
     for number in flags.devices:
         task, step = lowered(name, flags, pmap.choose(flags.parallel, jax.devices()[:number]), made)
-        cost, found = analysis.cost(step), received(step.lowered.compile().as_text())
+        counted, found = cost.of(step), received(step.lowered.compile().as_text())
         sent = ", ".join(f"{kind} {analysis.scaled(size, 'B')}" for kind, size in sorted(found.items()))
-        sizes = analysis.scaled(cost.flops, "FLOP"), analysis.scaled(cost.bytes, "B"), analysis.scaled(cost.peak, "B")
+        sizes = sizes_of(counted)
         yield f"| {name} | {task.section.batch_size} | {number} | {' | '.join(sizes)} | {sent or 'nothing'} |"
 
 
@@ -191,11 +197,11 @@ def main() -> None:
             for line in by_devices(name, flags, made):
                 print(line, flush=True)
     else:
-        peaks = [f"{each.name}, {each.precision}" for each in analysis.MACHINES if each.precision != "float32"]
+        peaks = [f"{each.name}, {each.precision}" for each in cost.MACHINES if each.precision != "float32"]
         table.head("stage", "batch", "FLOPs", "read and written", "held", "FLOP a byte", *peaks, "loops")
         for name in flags.only:
             task, step = lowered(name, flags, pmap.choose("jit", jax.devices()[:1]), made)
-            print(row(name, task, analysis.cost(step)), flush=True)
+            print(row(name, task, cost.of(step)), flush=True)
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 
