@@ -1,6 +1,7 @@
 """The loop that trains any stage. What happens in a step is in `training.step`.
 
-The host waits for the devices only where a row is logged.
+The host waits for the devices only where a row is logged, and then for the dispatch before the one under way: devices
+have work while it reads. Where a state is saved it waits for that state.
 """
 
 import contextlib
@@ -46,20 +47,24 @@ def run(
             logger.row(0, {}, own)
             if checkpoints.chooses:  # the state before the first step may be the best
                 checkpoints.save(0, own, logger.validation)
-        stopped = stop.now()
+        stopped, late = stop.now(), None
         while step < schedule.total and not stopped:
             profile(step)
             state, metrics = steps(state, step)
             step += schedule.dispatch
             logger.advance(step)
+            _write(logger, steps, late)
+            late = None
             saves = step == schedule.total or step % schedule.checkpoint == 0
             logs = saves or step % schedule.log == 0
-            own = steps.local(state) if saves else None
-            if logs:
-                logger.row(step, steps.local(metrics), own)
             if saves:
+                own = steps.local(state)
+                logger.row(step, steps.local(metrics), own)
                 checkpoints.save(step, own, logger.validation)
+            elif logs:
+                late = step, metrics
             stopped = stop.now()
+        _write(logger, steps, late)
         if stopped:
             own = steps.local(state)
             logger.check(step, own)
@@ -69,6 +74,12 @@ def run(
     if stopped or stop.number:
         raise Stopped(f"{logger.name} stopped at step {step} of {schedule.total}", stop.number or signal.SIGTERM)
     return checkpoints.chosen(step, steps.local(state))
+
+
+def _write(logger: Any, steps: Any, late: tuple[int, Any] | None) -> None:
+    """Writes the row of an earlier dispatch, where one waits: its step and its metrics, still on the devices."""
+    if late is not None:
+        logger.row(late[0], steps.local(late[1]))
 
 
 class Stop:

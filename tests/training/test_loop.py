@@ -2,12 +2,14 @@
 
 import json
 import signal
+from unittest.mock import Mock
 
 import jax
 import numpy as np
 import pytest
 
 from experiment_jax import Stopped
+from experiment_jax.config.durations import Schedule
 from experiment_jax.runs import saved
 from experiment_jax.training import loop
 from experiment_jax.training.logger import read_metrics
@@ -154,6 +156,21 @@ def test_several_steps_a_dispatch_are_the_same_steps(problem, fit, whole, tmp_pa
     rows = read_metrics(tmp_path)[1:]
     assert [row["step"] for row in rows] == [3, 6, 9, 12]
     np.testing.assert_allclose([row["loss"] for row in rows], np.reshape(single, (4, 3)).mean(axis=1), rtol=1e-5)
+
+
+def test_a_row_is_read_while_the_next_dispatch_is_under_way():
+    events = []
+    steps, logger, checkpoints = Mock(), Mock(validation={}), Mock(chooses=False)
+    steps.start.return_value = "state"
+    steps.local = lambda tree: tree
+    steps.side_effect = lambda state, step: (events.append(f"dispatch {step}") or state, {})
+    logger.row.side_effect = lambda step, *_: events.append(f"row {step}")
+    checkpoints.latest.return_value = None
+    checkpoints.save.side_effect = lambda step, *_: events.append(f"save {step}")
+    loop.run(steps, Schedule(total=4, dispatch=1, log=1, checkpoint=2), logger, checkpoints, lambda step: None)
+    assert ", ".join(events) == (
+        "row 0, dispatch 0, dispatch 1, row 1, row 2, save 2, dispatch 2, dispatch 3, row 3, row 4, save 4"
+    )
 
 
 def scores(values):
