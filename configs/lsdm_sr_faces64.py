@@ -24,7 +24,6 @@ def get_config():
         batch_size=32, steps=4000, latent_size=128, widths=(16, 32, 64, 128), perceptual=3.0
     )
     config.sharpening = sections.sharpening()
-    config.space = sections.space(fields=8)
     config.regression = sections.regression(batch_size=32, steps=2000, latent_size=128, widths=(16, 32, 64, 128))
     config.matching = sections.matching(**sections.ENERGY, steps=4000, steps_per_dispatch=10)
     return config
@@ -32,7 +31,8 @@ def get_config():
 
 # Noise and steps by the energy score of 400 validation images; the regression's steps are cut likewise, unmeasured.
 FEW = {"data.paired": 600, "matching.condition_noise": 0.3, "matching.steps": 200, "regression.steps": 500}
-# Latents of 8×8 places, each of which is drawn for the pixels that lie there.
+# Latents of 8×8 places, each of which is drawn for the pixels that lie there: many examples of a place in few images,
+# so no noise on the condition, small batches and many steps.
 PLACES = sections.FACES_PLACES | {
     "data.validation": 1000,
     "regression.latent_shape": (8, 8, 8),
@@ -43,6 +43,12 @@ PLACES = sections.FACES_PLACES | {
     "matching.width": 64,
     "matching.depth": 4,
     "matching.steps_per_dispatch": 1,
+    "matching.batch_size": 16,
+    "matching.steps": 1500,
+    "matching.optimiser.learning_rate": 2e-3,
+    "matching.condition_noise": 0.0,
+    "matching.noise_size": 512,
+    "matching.energy.squares": (1, 4),
 }
 VARIANTS = {
     "few": FEW,
