@@ -94,7 +94,7 @@ def run(part: Part, setting, report) -> None:
 
         report.end("failed", reason(error))
     else:
-        report.end("done")
+        report.end("failed" if report.faults else "done", "; ".join(report.faults))
 
 
 def write(flags: argparse.Namespace, setting, reports: Sequence) -> None:

@@ -86,7 +86,13 @@ def step_of(task: Task, upstream: Upstream) -> Timed:
     return Timed(dispatch, task.schedule.dispatch, task, upstream)
 
 
+def configured(case: Case) -> ConfigDict:
+    """The config of a case; its stage has more steps than anybody times."""
+    return load_config(case.config, {**case.settings, f"{case.stage}.steps": 100_000})
+
+
 def ours(case: Case, data: Dataset, known: Known | None = None) -> Timed:
     """The step of one stage; for `known` see `stages`."""
-    config = load_config(case.config, {**case.settings, f"{case.stage}.steps": 100_000})
-    return next(step_of(task, upstream) for task, upstream in stages(config, data, known) if task.name == case.stage)
+    return next(
+        step_of(task, upstream) for task, upstream in stages(configured(case), data, known) if task.name == case.stage
+    )

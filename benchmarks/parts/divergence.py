@@ -36,6 +36,8 @@ def _row(report: Report, points: int, epsilon: float, setting: Setting, geomloss
 
         pair["geomloss"] = lambda: torch_divergences.in_geomloss(x, y, epsilon, 0.5)
     times, reasons = sides.timed(pair, rounds=2 if setting.tiny else 5)
+    if (why := reasons.get("ours")) and why != sides.OUT_OF_MEMORY:
+        report.fault(f"{points:,} points: {why}")
     report.row(
         **{
             "points": points,

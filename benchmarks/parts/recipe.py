@@ -1,4 +1,7 @@
-"""(g) `configs/lsdm_cifar10.py:jpeg`, with as many steps as there is time for, trained and evaluated by its judge."""
+"""(g) `configs/lsdm_cifar10.py:jpeg`, with as many steps as there is time for, trained and evaluated by its judge.
+
+A rehearsal takes the smoke recipe of digits.
+"""
 
 import dataclasses
 import shutil
@@ -14,16 +17,8 @@ from experiment_jax.data.load import load
 from experiment_jax.data.split import Dataset
 from parts.report import Report, Setting
 
-RECIPE, SMOKE = "configs/lsdm_cifar10.py:jpeg", "configs/lsdm_cifar10.py:jpeg_smoke"
-SMALL = {  # than the smoke of the recipe: networks of a test
-    "perceptual.widths": (8, 8),
-    "representation.widths": (8, 8),
-    "sharpening.adversary.widths": (8, 8),
-    "matching.width": 16,
-    "matching.depth": 1,
-    "matching.critic.width": 16,
-    "matching.critic.depth": 1,
-}
+RECIPE = "configs/lsdm_cifar10.py:jpeg"
+SMOKE = "configs/lsdm_digits.py:smoke"  # which needs no prepared data set, and whose judge takes seconds
 TRAINING = 0.6  # of the time that is left: for steps, beside compilation, passes, checkpoints and evaluation
 LARGEST = 10.0  # times the recipe's steps
 FIRST = 5120  # images that a step is measured on
@@ -32,7 +27,7 @@ SHOWN = "fd_gen", "fd_recon", "fd_floor", "accuracy_gen", "accuracy_recon", "acc
 
 def run(setting: Setting, report: Report) -> None:
     """A row for each trained stage; the metrics are in the JSON, the first of them in a note, the picture in OUT."""
-    config = load_config(SMOKE, SMALL) if setting.tiny else load_config(RECIPE)
+    config = load_config(SMOKE if setting.tiny else RECIPE)
     data = load(config.data, config.seed)
     config = _scaled(config, data, setting, report)
     workdir = setting.out / "run"
@@ -67,4 +62,4 @@ def _scaled(config: ConfigDict, data: Dataset, setting: Setting, report: Report)
         chosen = max(1, round(factor * steps / dispatch)) * dispatch
         overrides[f"{name}.steps"] = chosen
         report.row(**{"stage": name, "steps": chosen, "steps of the recipe": steps, "ms a step, before": float(spent)})
-    return load_config(SMOKE, SMALL | overrides) if setting.tiny else load_config(RECIPE, overrides)
+    return load_config(SMOKE if setting.tiny else RECIPE, overrides)

@@ -42,10 +42,11 @@ class Report:
         part: which.
         status: "running", "done", "failed" or "skipped".
         rows: of its table: column -> number or text.
+        faults: what the project did not compute that it should have.
     """
 
     def __init__(self, part: Part, setting: Setting, seconds: float) -> None:
-        self.part, self.status, self.rows = part, "running", []
+        self.part, self.status, self.rows, self.faults = part, "running", [], []
         self._setting, self._begun, self._seconds = setting, time.monotonic(), seconds
         self._reason, self._notes, self._more, self._over = "", [], {}, None
 
@@ -72,6 +73,11 @@ class Report:
         if line not in self._notes:
             self._notes.append(line)
         self.save()
+
+    def fault(self, line: str) -> None:
+        """Adds a line below the table, of what the project itself did not compute: the part has failed, and goes on."""
+        self.faults.append(line)
+        self.note(f"{line}.")
 
     def keep(self, **more: Any) -> None:
         """Adds what the JSON alone has."""

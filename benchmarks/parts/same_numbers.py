@@ -43,7 +43,8 @@ def run(setting: Setting, report: Report) -> None:
 def _output(report: Report) -> str:
     """What pytest prints, as far as it comes in the time that is left."""
     command = [sys.executable, "-m", "pytest", "-vv", "-rfE", "-W", "default", "-p", "no:cacheprovider"]
-    environment = {**os.environ, "TEST_ON_ACCELERATOR": "1", "COLUMNS": "400", "PYTHONPATH": os.pathsep.join(sys.path)}
+    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "TEST_ON_ACCELERATOR": "1", "COLUMNS": "400", "PYTHONPATH": path}
     done = subprocess.Popen(
         [*command, "-m", "accelerator", "tests/accelerator"],
         cwd=PROJECT,

@@ -4,11 +4,16 @@ import contextlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 import clock  # of the folder above
 import jax
 
+from parts.report import Report
+
 Side = Callable[[], object]
+OUT_OF_MEMORY = "out of memory"
+Result = TypeVar("Result")
 INSTALL = "pip install -r requirements-bench.txt"
 
 
@@ -41,8 +46,17 @@ def reason(error: BaseException) -> str:
     """An error in one line; "out of memory", whoever says it."""
     text = str(error).strip()
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
-        return "out of memory"
+        return OUT_OF_MEMORY
     return f"{type(error).__name__}: {text.partition(chr(10))[0][:300]}" if text else type(error).__name__
+
+
+def attempted(what: str, function: Callable[[], Result], report: Report) -> Result | None:
+    """What a function returns; None, and a note, where it raises: what is good to have and no reason to stop."""
+    try:
+        return function()
+    except Exception as error:
+        report.note(f"{what}: {reason(error)}.")
+        return None
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:

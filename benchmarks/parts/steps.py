@@ -82,32 +82,40 @@ def _ours_and_eager(
         if torch and name != NO_TWIN:
             pair["eager"] = _theirs(name, compute, data, sizes, lambda function: function)
         times, reasons = sides.timed(pair, rounds=3)
-        row = report.row(**_row(setting, name, compute, sizes, times, made))
+        loops = "ours" not in times or name in cases.LOOPS
+        flops = None if loops else sides.attempted(f"{name}, operations", made[0].flops, report)
+        own = times["ours"] / made[0].steps if "ours" in times else None
+        row = report.row(**_row(setting, name, compute, sizes, own, times.get("eager"), flops))
         for side, why in reasons.items():
-            report.note(f"{name}, {compute}, {side}: {why}.")
+            say = report.fault if side == "ours" else report.note
+            say(f"{name}, {compute}, {side}: {why}")
         if "ours" in times:
             if name not in traced:
                 traced.add(name)
-                _trace(setting, name, made[0])
+                sides.attempted(f"{name}, trace", lambda made=made, name=name: _trace(setting, name, made[0]), report)
             if name != NO_TWIN:
                 yield Measured(name, compute, made[0], row)
 
 
 def _row(
-    setting: Setting, name: str, compute: str, sizes: cases.Sizes, times: dict[str, float], made: list[our_steps.Timed]
+    setting: Setting,
+    name: str,
+    compute: str,
+    sizes: cases.Sizes,
+    own: float | None,
+    eager: float | None,
+    flops: float | None,
 ) -> dict[str, object]:
-    own = times["ours"] / made[0].steps if "ours" in times else None
-    flops = made[0].flops() if own and name not in cases.LOOPS else None
     most = peak(setting.device.device_kind, compute)
     share = f"{flops / own / most * 1e3:.1%}" if flops and own and most else None
     return {
         "stage": name,
         "type": compute,
         "batch": sizes.pairs.get(name, sizes.batch),
-        "eager / ours": sides.ratio(times.get("eager"), own),
+        "eager / ours": sides.ratio(eager, own),
         "compiled / ours": None,
         "ours, ms a step": own,
-        "eager, ms": times.get("eager"),
+        "eager, ms": eager,
         "compiled, ms": None,
         "GFLOP a step": flops and flops / 1e9,
         "of peak": share if most or name in cases.LOOPS else "unknown",
