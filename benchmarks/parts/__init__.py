@@ -22,9 +22,9 @@ class Part(NamedTuple):
 
 
 PARTS = (  # in the order in which they run
-    Part("a", "same_numbers", "The same numbers as on CPU", 60, 20),
-    Part("b", "steps", "Training steps, beside PyTorch", 125, 30),
-    Part("g", "recipe", "CIFAR's recipe, trained and evaluated", 205, 120),
+    Part("a", "same_numbers", "The same numbers as on CPU", 75, 20),
+    Part("b", "steps", "Training steps, beside PyTorch", 115, 30),
+    Part("g", "recipe", "CIFAR's recipe, trained and evaluated", 200, 120),
     Part("c", "divergence", "The Sinkhorn divergence, beside geomloss", 38, 5),
     Part("d", "combinations", "Convex combinations, beside the bandwidth of a copy", 8, 5),
     Part("e", "draws", "Drawing in one step, beside many", 20, 10),
