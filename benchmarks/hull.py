@@ -9,7 +9,7 @@ bandwidth at which this device copies an array of the combinations' size, bytes 
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -48,36 +48,54 @@ def seconds(function: Callable[[], object], repeats: int) -> float:
     return min(times)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=1_000_000, help="combinations")
-    parser.add_argument("--repeats", type=int, default=5, help="runs, of which the shortest counts")
-    flags = parser.parse_args()
+def measured(count: int, repeats: int, members: int = MEMBERS) -> Iterator[tuple[str, float, float, float]]:
+    """Of each kind of weights: its name, seconds of JAX, seconds of NumPy, and the share of the copy bandwidth.
 
+    Args:
+        count: combinations.
+        repeats: runs, of which the shortest counts.
+        members: latents that they are drawn from.
+
+    Yields:
+        First ("copy", seconds, NaN, 1) of an array of the result's size, then the weights.
+    """
     generator = np.random.default_rng(0)
-    latents = generator.standard_normal((MEMBERS, LATENT)).astype(np.float16)
-    bank = build_bank(latents, np.arange(MEMBERS) % CLASSES, CLASSES)
-    labels = np.arange(flags.count, dtype=np.int32) % CLASSES
-    on_device = jax.device_put((bank, jax.random.split(jax.random.key(0), flags.count), jnp.asarray(labels)))
-    compiled = jax.jit(combine, static_argnums=1)
-
-    print(f"{flags.count:,} combinations, n = {N}, {LATENT} dimensions\n")
-    written = jnp.zeros((flags.count, LATENT), jnp.float32)
-    copy = jax.jit(lambda array: array + 1)
+    latents = generator.standard_normal((members, LATENT)).astype(np.float16)
+    bank = build_bank(latents, np.arange(members) % CLASSES, CLASSES)
+    labels = np.arange(count, dtype=np.int32) % CLASSES
+    on_device = jax.device_put((bank, jax.random.split(jax.random.key(0), count), jnp.asarray(labels)))
+    compiled, copy = jax.jit(combine, static_argnums=1), jax.jit(lambda array: array + 1)
+    written = jnp.zeros((count, LATENT), jnp.float32)
     jax.block_until_ready(copy(written))
-    bandwidth = written.nbytes / seconds(lambda: copy(written), flags.repeats)
-    print(f"copying writes {bandwidth / 1e9:.1f} GB/s\n")
-    print("| weights | NumPy / JAX | JAX, s | NumPy, s | of the copy bandwidth |\n|---|---|---|---|---|")
+    copied = seconds(lambda: copy(written), repeats)
+    yield "copy", copied, float("nan"), 1.0
     for weights in (Weights(N), Weights(N, "dirichlet")):
 
         def ours(weights: Weights = weights) -> jax.Array:
             return compiled(on_device[0], weights, *on_device[1:])
 
         jax.block_until_ready(ours())
-        fast = seconds(ours, flags.repeats)
-        plain = seconds(lambda weights=weights: in_numpy(bank, weights, labels, generator), flags.repeats)
-        share = written.nbytes / fast / bandwidth
-        print(f"| {weights.kind} | {plain / fast:.1f} | {fast:.2f} | {plain:.2f} | {share:.0%} |")
+        fast = seconds(ours, repeats)
+        plain = seconds(lambda weights=weights: in_numpy(bank, weights, labels, generator), repeats)
+        yield weights.kind, fast, plain, copied / fast
+
+
+def bandwidth(count: int, copied: float) -> float:
+    """GB/s written, where an array of `count` combinations is copied in `copied` seconds."""
+    return count * LATENT * 4 / copied / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=1_000_000, help="combinations")
+    parser.add_argument("--repeats", type=int, default=5, help="runs, of which the shortest counts")
+    flags = parser.parse_args()
+    print(f"{flags.count:,} combinations, n = {N}, {LATENT} dimensions\n")
+    rows = measured(flags.count, flags.repeats)
+    print(f"copying writes {bandwidth(flags.count, next(rows)[1]):.1f} GB/s\n")
+    print("| weights | NumPy / JAX | JAX, s | NumPy, s | of the copy bandwidth |\n|---|---|---|---|---|")
+    for name, fast, plain, share in rows:
+        print(f"| {name} | {plain / fast:.1f} | {fast:.2f} | {plain:.2f} | {share:.0%} |", flush=True)
     print(f"\n{machine()}")
 
 

@@ -5,11 +5,55 @@ from collections.abc import Callable, Iterable
 import torch
 import torch.nn.functional as F
 import twins  # of this folder
+from cases import CLASSES, Sizes
 from geomloss import SamplesLoss
 from torch import Tensor, nn
 
-CLASSES = 10
-Loss = Callable[[], Tensor]
+from experiment_jax.data.split import Dataset
+
+Step = Callable[[], Tensor]
+Build = Callable[[Callable], Step]  # of a compiler, such as torch.compile
+
+
+def theirs(name: str, data: Dataset, sizes: Sizes, compute: str = "float32") -> Build:
+    """The step of a stage on PyTorch's default device.
+
+    Args:
+        name: as in `cases`.
+        data: whose training images it sees.
+        sizes: of its networks and batch.
+        compute: float32, or bfloat16 by autocast; for stages that see images.
+    """
+    device = torch.get_default_device()
+    images = torch.tensor(data.train.images, device=device).permute(0, 3, 1, 2).contiguous()
+    labels = torch.tensor(data.train.labels, device=device).long()
+
+    def pairs() -> tuple[Tensor, Tensor]:
+        count = sizes.pairs[name]
+        return torch.randn(count, sizes.latent), torch.arange(CLASSES).repeat_interleave(count // CLASSES)
+
+    return {
+        "representation": lambda: representation(images, sizes, 0.0, compute),
+        "representation, perceptual": lambda: representation(images, sizes, 3.0, compute),
+        "critic": lambda: critic(*pairs()),
+        "sinkhorn": lambda: sinkhorn(*pairs(), epsilon=5.0),
+        "flow": lambda: flow(*pairs(), epsilon=0.3, thinning=4),
+        "score": lambda: score(*pairs()),
+        "regene: classifier": lambda: classifier(images, labels, sizes, compute),
+        "regene: decoder": lambda: decoder(images, torch.randn(len(images), sizes.code), sizes, compute),
+    }[name]()
+
+
+def mixed(loss: Callable[..., Tensor], compute: str) -> Callable[..., Tensor]:
+    """A loss in float32, or by autocast in bfloat16. Parameters are cast anew in every call, as they change."""
+    if compute == "float32":
+        return loss
+
+    def cast(*inputs: Tensor) -> Tensor:
+        with torch.autocast(inputs[0].device.type, torch.bfloat16):
+            return loss(*inputs)
+
+    return cast
 
 
 class Descent:
@@ -32,13 +76,12 @@ class Descent:
         return loss.detach()
 
 
-def representation(images: Tensor, batch: int, weight: float) -> Callable[[Callable], Callable[[], Tensor]]:
-    """Step 1 of LSDM at 28×28×1: widths (32, 64), 64 latents, noise 0.05; `weight` of the perceptual distance."""
-    shape = (28, 28, 1)
+def representation(images: Tensor, sizes: Sizes, weight: float, compute: str) -> Build:
+    """Step 1 of LSDM with noise 0.05; `weight` of the perceptual distance."""
     encoder, decoder, features = (
-        twins.Encoder((32, 64), 64, shape),
-        twins.Decoder((32, 64), 64, shape),
-        twins.Features((32, 64), 1).requires_grad_(False),
+        twins.Encoder(sizes.widths, sizes.latent, sizes.shape),
+        twins.Decoder(sizes.widths, sizes.latent, sizes.shape),
+        twins.Features(sizes.features, sizes.shape[2]).requires_grad_(False),
     )
     descent = Descent((encoder, decoder), 2e-3)
 
@@ -49,11 +92,11 @@ def representation(images: Tensor, batch: int, weight: float) -> Callable[[Calla
         value = (x - decoded).abs().mean()
         return value + weight * twins.perceptual(features(x), features(decoded)) if weight else value
 
-    return _on_images(images, batch, loss, descent)
+    return _on_images(images, sizes.batch, mixed(loss, compute), descent)
 
 
-def _on_images(images: Tensor, batch: int, loss: Callable, descent: Descent, *others: Tensor) -> Callable:
-    def build(compiled: Callable) -> Callable[[], Tensor]:
+def _on_images(images: Tensor, batch: int, loss: Callable, descent: Descent, *others: Tensor) -> Build:
+    def build(compiled: Callable) -> Step:
         function = compiled(loss)
 
         def step() -> Tensor:
@@ -65,8 +108,8 @@ def _on_images(images: Tensor, batch: int, loss: Callable, descent: Descent, *ot
     return build
 
 
-def generator() -> nn.Module:
-    return twins.MLP(64 + CLASSES, 512, 3, 64, norms=True)
+def generator(latent: int) -> nn.Module:
+    return twins.MLP(64 + CLASSES, 512, 3, latent, norms=True)
 
 
 def one_hot(labels: Tensor) -> Tensor:
@@ -77,9 +120,10 @@ def drawn(network: nn.Module, labels: Tensor) -> Tensor:
     return network(torch.cat([torch.randn(len(labels), 64), one_hot(labels)], dim=1))
 
 
-def critic(latents: Tensor, labels: Tensor) -> Callable:
+def critic(latents: Tensor, labels: Tensor) -> Build:
     """Three critic steps with the gradient penalty, then one of the generator."""
-    network, score = generator(), twins.MLP(64 + CLASSES, 512, 3, 1, norms=False)
+    latent = latents.shape[1]
+    network, score = generator(latent), twins.MLP(latent + CLASSES, 512, 3, 1, norms=False)
     descents = Descent((network,), 5e-4, 0.0), Descent((score,), 5e-4, 0.0)
 
     def slope(z: Tensor, labels: Tensor) -> Tensor:
@@ -95,7 +139,7 @@ def critic(latents: Tensor, labels: Tensor) -> Callable:
         condition = one_hot(labels)
         return (score(torch.cat([condition, z], 1)) - score(torch.cat([condition, drawn(network, labels)], 1))).mean()
 
-    def build(compiled: Callable) -> Callable[[], Tensor]:
+    def build(compiled: Callable) -> Step:
         # torch.compile cannot differentiate twice: the penalty stays as it is.
         second = compiled(value)
 
@@ -110,13 +154,13 @@ def critic(latents: Tensor, labels: Tensor) -> Callable:
     return build
 
 
-def sinkhorn(latents: Tensor, labels: Tensor, epsilon: float) -> Callable:
+def sinkhorn(latents: Tensor, labels: Tensor, epsilon: float) -> Build:
     """Σ p(x) S_ε by geomloss, one problem a class; the network compiled, geomloss as it is."""
-    network = generator()
+    network = generator(latents.shape[1])
     descent = Descent((network,), 1e-3)
     divergence = SamplesLoss("sinkhorn", p=1, blur=epsilon, debias=True, backend="tensorized")
 
-    def build(compiled: Callable) -> Callable[[], Tensor]:
+    def build(compiled: Callable) -> Step:
         draw = compiled(lambda labels: drawn(network, labels))
 
         def step() -> Tensor:
@@ -128,9 +172,9 @@ def sinkhorn(latents: Tensor, labels: Tensor, epsilon: float) -> Callable:
     return build
 
 
-def flow(latents: Tensor, labels: Tensor, epsilon: float, thinning: int) -> Callable:
+def flow(latents: Tensor, labels: Tensor, epsilon: float, thinning: int) -> Build:
     """Regression onto the drift, with plans from geomloss's potentials."""
-    network = generator()
+    network = generator(latents.shape[1])
     descent = Descent((network,), 1e-3)
     potentials = SamplesLoss("sinkhorn", p=1, blur=epsilon, debias=False, potentials=True, backend="tensorized")
 
@@ -140,7 +184,7 @@ def flow(latents: Tensor, labels: Tensor, epsilon: float, thinning: int) -> Call
         unit = torch.exp((f[:, :, None] + g[:, None] - cost) / epsilon) / y.shape[1] / cost.clamp_min(1e-5)
         return unit @ y - unit.sum(2, keepdim=True) * x
 
-    def build(compiled: Callable) -> Callable[[], Tensor]:
+    def build(compiled: Callable) -> Step:
         draw = compiled(lambda labels: drawn(network, labels))
 
         def step() -> Tensor:
@@ -156,9 +200,9 @@ def flow(latents: Tensor, labels: Tensor, epsilon: float, thinning: int) -> Call
     return build
 
 
-def score(latents: Tensor, labels: Tensor) -> Callable:
+def score(latents: Tensor, labels: Tensor) -> Build:
     """Denoising score matching (EDM)."""
-    network = twins.MLP(64 + 32 + CLASSES, 512, 3, 64, norms=True)
+    network = twins.MLP(latents.shape[1] + 32 + CLASSES, 512, 3, latents.shape[1], norms=True)
     descent = Descent((network,), 1e-3)
     frequencies = torch.logspace(-1, 4, 16, base=2.0)
 
@@ -172,31 +216,33 @@ def score(latents: Tensor, labels: Tensor) -> Callable:
         denoised = noised / total + sigma / total.sqrt() * found
         return (total / sigma**2 * (denoised - z).square().mean(1, keepdim=True)).mean()
 
-    def build(compiled: Callable) -> Callable[[], Tensor]:
+    def build(compiled: Callable) -> Step:
         function = compiled(loss)
         return lambda: descent.step(function(latents, labels))
 
     return build
 
 
-def classifier(images: Tensor, labels: Tensor, batch: int) -> Callable:
-    """f_enc and f_dis of ReGene: widths (32, 64, 128), 128 latents."""
-    network, head = twins.Classifier((32, 64, 128), 128, (28, 28, 1)), nn.Linear(128, CLASSES)
+def classifier(images: Tensor, labels: Tensor, sizes: Sizes, compute: str) -> Build:
+    """f_enc and f_dis of ReGene."""
+    network, head = twins.Classifier(sizes.classifier, sizes.code, sizes.shape), nn.Linear(sizes.code, CLASSES)
 
     def loss(x: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(head(network(x)[0]), labels)
 
-    return _on_images(images, batch, loss, Descent((network, head), 2e-3, decay=1e-3), labels)
+    descent = Descent((network, head), 2e-3, decay=1e-3)
+    return _on_images(images, sizes.batch, mixed(loss, compute), descent, labels)
 
 
-def decoder(images: Tensor, latents: Tensor, batch: int) -> Callable:
+def decoder(images: Tensor, latents: Tensor, sizes: Sizes, compute: str) -> Build:
     """f_dec of ReGene: absolute error, SSIM and the classifier's features."""
-    network = twins.Decoder((32, 64), 128, (28, 28, 1))
-    features = twins.Classifier((32, 64, 128), 128, (28, 28, 1)).requires_grad_(False).eval()
+    network = twins.Decoder(sizes.widths, sizes.code, sizes.shape)
+    features = twins.Classifier(sizes.classifier, sizes.code, sizes.shape).requires_grad_(False).eval()
 
     def loss(x: Tensor, z: Tensor) -> Tensor:
-        decoded = network(z + 0.05 * torch.randn_like(z))
-        value = (x - decoded).abs().mean() + 0.5 * (1 - twins.ssim(x, decoded).mean())
+        decoded = network(z + 0.05 * torch.randn_like(z)).float()
+        with torch.autocast(x.device.type, enabled=False):  # windows of variances: float32, as ours
+            value = (x - decoded).abs().mean() + 0.5 * (1 - twins.ssim(x, decoded).mean())
         return value + twins.perceptual(features(x)[1], features(decoded)[1])
 
-    return _on_images(images, batch, loss, Descent((network,), 2e-3), latents)
+    return _on_images(images, sizes.batch, mixed(loss, compute), Descent((network,), 2e-3), latents)

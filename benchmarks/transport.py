@@ -19,6 +19,7 @@ import numpy as np
 import ot
 import table
 import torch
+import torch_divergences
 from clock import milliseconds
 from divergences import SHIPPED
 from machine import machine
@@ -84,9 +85,9 @@ def errors(points: int, features: int, epsilons: list[float]) -> None:
         sides = {
             "ours": divergences.ours(x, y, epsilon),
             "ours, threshold 1e-4": divergences.ours(x, y, epsilon, threshold=1e-4),
-            "geomloss, scaling 0.5": divergences.in_geomloss(x, y, epsilon, 0.5),
-            "geomloss, scaling 0.8": divergences.in_geomloss(x, y, epsilon, 0.8),
-            "POT": divergences.in_pot(x, y, epsilon),
+            "geomloss, scaling 0.5": torch_divergences.in_geomloss(x, y, epsilon, 0.5),
+            "geomloss, scaling 0.8": torch_divergences.in_geomloss(x, y, epsilon, 0.8),
+            "POT": torch_divergences.in_pot(x, y, epsilon),
             "OTT's `sinkdiv`": divergences.plain_ott(x, y, epsilon),
         }
         value, gradient = divergences.converged(x, y, epsilon)
@@ -117,7 +118,7 @@ def sizes(epsilons: list[float]) -> None:
         x, y = divergences.clouds(points, features)
         for epsilon in epsilons if points <= 4096 else epsilons[:1]:  # a call of geomloss's takes 16 s there
             mine, theirs = milliseconds(
-                [divergences.ours(x, y, epsilon), divergences.in_geomloss(x, y, epsilon, 0.5)], rounds=3
+                [divergences.ours(x, y, epsilon), torch_divergences.in_geomloss(x, y, epsilon, 0.5)], rounds=3
             )
             numbers = f"{theirs / mine:.2f} | {mine:.1f} | {theirs:.1f} | {iterations(x, y, epsilon)}"
             print(f"| {points:,} | {features} | {epsilon:g} | {numbers} |", flush=True)

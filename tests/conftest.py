@@ -1,5 +1,7 @@
 """Before jax is imported: eight fake CPU devices, quick compilation of slower programs, caches of the session's own.
 
+With TEST_ON_ACCELERATOR set, for the tests marked `accelerator`, JAX takes the device that it finds, beside the CPU.
+
 Judges that are trained and compiled programs are cached in a temporary folder, so that no test reads or writes the
 user's cache, and a program that several tests or processes need is compiled once.
 """
@@ -20,10 +22,12 @@ os.environ.update(
     JAX_COMPILATION_CACHE_DIR=f"{CACHE.name}/compiled",
     JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
     JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES="none",
-    JAX_PLATFORMS="cpu",
     OMP_NUM_THREADS="1",  # of NumPy and scikit-learn, whose threads wait for each other in a loop
-    XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip(),
 )
+if "TEST_ON_ACCELERATOR" in os.environ:
+    os.environ["JAX_PLATFORMS"] = ""
+else:
+    os.environ.update(JAX_PLATFORMS="cpu", XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip())
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
