@@ -22,7 +22,7 @@ from experiment_jax.commands import command_line
 from experiment_jax.errors import Stopped, Unwritable, UserError
 
 LETTERS = tuple(part.letter for part in PARTS)
-PACKAGES = ("jax", "jaxlib", "flax", "ott-jax", "numpy", "torch", "geomloss")
+PACKAGES = ("jaxlib", "flax", "ott-jax", "torch", "geomloss")  # `machine` says those of jax and numpy
 
 
 def minutes(text: str) -> float:
