@@ -71,7 +71,7 @@ def test_latents_with_places_are_drawn_for_the_places_of_the_condition(tmp_path,
     places = dict(
         representation__latent_shape=(4, 4, 2), regression__latent_shape=(4, 4, 3), matching__generator="mixer"
     )
-    train(small(**places, matching__steps_per_dispatch=1), tmp_path, one)
+    train(small(**places, matching__noise_size=32, matching__steps_per_dispatch=1), tmp_path, one)
     run = load_run(tmp_path)
     low = run.degrade(run.test.images[:7])
     assert run.model.low_shape == low.shape[1:] and run.regress(low).shape == (7, 8, 8, 1)
@@ -312,6 +312,12 @@ def test_a_matcher_of_labels_alone_is_refused_with_those_of_images(name, refused
 
 def test_unpaired_images_are_no_pairs(refused):
     assert "type --config.matching.view=paired" in refused(matching.stage, section(view="mixed"), context())
+
+
+def test_noise_that_places_cannot_share_is_refused(refused):
+    places = context(latent_shape=(4, 4, 2), latent_size=32)
+    error = refused(matching.stage, section(generator="mixer", noise_size=20), places)
+    assert error.endswith("matching.noise_size=20: 16 places cannot share it; type --config.matching.noise_size=32")
 
 
 def test_no_draw_is_refused(refused):
