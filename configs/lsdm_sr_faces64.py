@@ -3,7 +3,8 @@
     python train.py --config configs/lsdm_sr_faces64.py:few --workdir runs/lsdm_sr_faces64_few
 
 `:few`, the other images unpaired: `fd_gen` 0.075, `lpips` 0.294, VGG16 270, PSNR 24.2 dB, half an hour on one of two
-CPU cores, beside other work. `:few_places`, an hour: 0.105, 0.331, 420, 23.9 dB; sharpened 0.096, 0.326, 461, 23.5 dB.
+CPU cores, beside other work. `:few_places`, three quarters of an hour: 0.099, 0.346, 456, 23.6 dB; sharpened 0.094,
+0.348, 498, 23.1 dB.
 Latents with places reconstruct far better and are sampled worse: docs/natural_images.md. Judge f57f0db22036, 2,000
 samples. By an earlier judge `:paired_only` is worse than `:few`. All pairs were not trained.
 """
