@@ -9,11 +9,12 @@ import jax
 import our_steps
 
 from experiment_jax.data.split import Dataset
-from parts import sides
+from parts import sides, trace
 from parts.peaks import peak
 from parts.report import Report, Setting
 
 NO_TWIN = "sharpening"
+DISPATCHES = 5  # of a trace
 
 
 @dataclasses.dataclass
@@ -67,7 +68,7 @@ def _wanted(sizes: cases.Sizes, dispatch: int, tiny: bool) -> Iterator[tuple[str
 def _ours_and_eager(
     setting: Setting, report: Report, data: Dataset, sizes: cases.Sizes, torch: bool
 ) -> Iterator[Measured]:
-    traced: set[str] = set()
+    traced: dict[str, dict[str, object] | None] = {}
     known: our_steps.Known = {}
     for name, compute, case in _wanted(sizes, 10 if setting.accelerated else 1, setting.tiny):
         if report.late(f"{name} in {compute}, and what comes after it"):
@@ -91,8 +92,11 @@ def _ours_and_eager(
             say(f"{name}, {compute}, {side}: {why}")
         if "ours" in times:
             if name not in traced:
-                traced.add(name)
-                sides.attempted(f"{name}, trace", lambda made=made, name=name: _trace(setting, name, made[0]), report)
+                own = made[0]
+                said = sides.attempted(f"{name}, trace", lambda own=own, name=name: _trace(setting, name, own), report)
+                traced[name] = said
+                row["device busy"] = f"{said['busy']:.1%}" if said else None
+                report.keep(profiles=traced)
             if name != NO_TWIN:
                 yield Measured(name, compute, made[0], row)
 
@@ -119,6 +123,7 @@ def _row(
         "compiled, ms": None,
         "GFLOP a step": flops and flops / 1e9,
         "of peak": share if most or name in cases.LOOPS else "unknown",
+        "device busy": None,
     }
 
 
@@ -146,9 +151,12 @@ def _compiled(measured: Measured, data: Dataset, sizes: cases.Sizes, report: Rep
     report.save()
 
 
-def _trace(setting: Setting, name: str, own: our_steps.Timed) -> None:
-    """Three dispatches, to be opened by TensorBoard or Perfetto."""
+def _trace(setting: Setting, name: str, own: our_steps.Timed) -> dict[str, object] | None:
+    """Traces a few dispatches, one after another as in training, to be opened by TensorBoard or Perfetto; what the
+    trace says, see `trace.told`."""
     folder = setting.out / "profile" / name.replace(": ", "_").replace(", ", "_").replace(" ", "_")
     with jax.profiler.trace(str(folder)):
-        for _ in range(3):
-            clock.wait(own.dispatch())
+        for _ in range(DISPATCHES):
+            last = own.dispatch()
+        clock.wait(last)
+    return trace.told(folder, setting.device.platform)

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -78,3 +80,23 @@ def test_the_peak_of_a_card_is_found_by_its_name():
     assert peak("NVIDIA H100 PCIe", "bfloat16") < peak("NVIDIA H100 80GB HBM3", "bfloat16")
     assert peak("NVIDIA A100-SXM4-80GB", "float32") == 156e12 and peak("TPU v5 lite", "bfloat16") == 197e12
     assert peak("NVIDIA L40S", "bfloat16") is None and peak("cpu", "float32") is None
+
+
+def test_the_share_of_the_time_in_which_a_device_computes():
+    """Spans may overlap, as on several streams, lie within one another, and come in any order."""
+    busy = importlib.import_module("parts.trace").busy
+    assert busy([(6, 10), (0, 4), (1, 2), (3, 5), (10, 11), (14, 20)]) == (0.8, 3)
+    assert busy([(5, 7)]) == (1.0, 0.0)
+
+
+def test_a_trace_tells_what_took_longest(tmp_path):
+    compute = jax.jit(lambda x: jnp.sum(x @ x))
+    x = jnp.ones((100, 100))
+    told = importlib.import_module("parts.trace").told
+    assert told(tmp_path, "cpu") is None
+    with jax.profiler.trace(str(tmp_path)):
+        for _ in range(3):
+            compute(x).block_until_ready()
+    said = told(tmp_path, "cpu")
+    assert 0 < said["busy"] <= 1 and said["longest_gap_ms"] >= 0 and 0 < sum(said["operations"].values()) < 1.01
+    assert told(tmp_path, "gpu") is None
