@@ -17,20 +17,20 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import jax
 import numpy as np
-import table  # of this folder
+import our_steps  # of this folder
+import table
 from machine import machine
 from ml_collections import ConfigDict
 
 from experiment_jax import load_config
 from experiment_jax.data.split import Dataset, Split
 from experiment_jax.devices import cpu, pmap
-from experiment_jax.devices.mesh import Devices
-from experiment_jax.method.build import Task, build
+from experiment_jax.devices.mesh import Devices, Program
+from experiment_jax.method.build import Task
 from experiment_jax.training import analysis, cost
 from experiment_jax.training.step import Steps
 from lsdm_jax import sections
@@ -106,27 +106,7 @@ def config_of(name: str, batch: int, compute: str, tiny: bool) -> ConfigDict:
         last.batch_size = math.ceil(batch / shared) * shared if by_class else batch
         if stages[-1] == "labeller":
             last.pairs = CLASSES * max(1, batch // 100)
-        last.analyse = True
     return config
-
-
-class Upstream:
-    """Untrained frozen stages, each made once: by config and name."""
-
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, str], Any] = {}
-
-    def before(self, tasks: Sequence[Task], path: str) -> dict[str, Any]:
-        """What the stages before the last one of `tasks` froze."""
-        upstream: dict[str, Any] = {}
-        for task in tasks[:-1]:
-            key = path, task.name
-            if key not in self._made:
-                state = jax.jit(task.initial)(task.key, upstream)
-                frozen = task.stage.finish(state, task.view, upstream)
-                self._made[key] = jax.tree.map(np.asarray, frozen)
-            upstream[task.name] = self._made[key]
-        return upstream
 
 
 def received(text: str) -> dict[str, int]:
@@ -140,11 +120,12 @@ def received(text: str) -> dict[str, int]:
     return found
 
 
-def lowered(name: str, flags: argparse.Namespace, devices: Devices, made: Upstream) -> tuple[Task, Any]:
+def lowered(name: str, flags: argparse.Namespace, devices: Devices, known: our_steps.Known) -> tuple[Task, Program]:
     """The task of a case, and its step."""
     config = config_of(name, flags.batch, flags.compute, flags.tiny)
-    *_, task = tasks = build(config, dataset(8 if flags.tiny else 32), devices.axis)
-    return task, Steps(task, made.before(tasks, CASES[name][0]), devices).lower()
+    stages = our_steps.stages(config, dataset(8 if flags.tiny else 32), known, devices.axis)
+    task, upstream = next(pair for pair in stages if pair[0].name == config.stages[-1])
+    return task, Steps(task, upstream, devices).lower()
 
 
 def sizes_of(counted: cost.Cost) -> tuple[str, ...]:
@@ -164,10 +145,10 @@ def row(name: str, task: Task, counted: cost.Cost) -> str:
     return f"| {name} | {task.section.batch_size} | {' | '.join([*sizes, intensity, *times, loops])} |"
 
 
-def by_devices(name: str, flags: argparse.Namespace, made: Upstream) -> Iterator[str]:
+def by_devices(name: str, flags: argparse.Namespace, known: our_steps.Known) -> Iterator[str]:
     """Lines of the second table: one step on each number of devices."""
     for number in flags.devices:
-        task, step = lowered(name, flags, pmap.choose(flags.parallel, jax.devices()[:number]), made)
+        task, step = lowered(name, flags, pmap.choose(flags.parallel, jax.devices()[:number]), known)
         counted, found = cost.of(step), received(step.lowered.compile().as_text())
         sent = ", ".join(f"{kind} {analysis.scaled(size, 'B')}" for kind, size in sorted(found.items()))
         sizes = sizes_of(counted)
@@ -189,18 +170,19 @@ def main() -> None:
         more = f"--xla_force_host_platform_device_count={max(flags.devices)}"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {more}".strip()
     cpu.convolve_on_all_cores()
-    made, start = Upstream(), time.perf_counter()
+    known: our_steps.Known = {}
+    start = time.perf_counter()
     print(f"{machine()}; {flags.compute}{f', {flags.parallel}' if flags.devices else ''}\n")
     if flags.devices:
         table.head("stage", "batch", "devices", "FLOPs of each", "read and written", "held", "received by each")
         for name in flags.only:
-            for line in by_devices(name, flags, made):
+            for line in by_devices(name, flags, known):
                 print(line, flush=True)
     else:
         peaks = [f"{each.name}, {each.precision}" for each in cost.MACHINES if each.precision != "float32"]
         table.head("stage", "batch", "FLOPs", "read and written", "held", "FLOP a byte", *peaks, "loops")
         for name in flags.only:
-            task, step = lowered(name, flags, pmap.choose("jit", jax.devices()[:1]), made)
+            task, step = lowered(name, flags, pmap.choose("jit", jax.devices()[:1]), known)
             print(row(name, task, cost.of(step)), flush=True)
     print(f"\n{time.perf_counter() - start:.0f} s")
 

@@ -11,11 +11,12 @@ from ml_collections import ConfigDict
 
 from experiment_jax import load_config
 from experiment_jax.data.split import Dataset, Split
-from experiment_jax.devices.mesh import Devices
+from experiment_jax.devices.batch_axis import WHOLE, BatchAxis
+from experiment_jax.devices.mesh import Devices, Program
 from experiment_jax.method.build import Task, build
 from experiment_jax.method.stage import Upstream
-from experiment_jax.training import batches
-from experiment_jax.training.step import Steps, train_step
+from experiment_jax.training import cost
+from experiment_jax.training.step import Steps
 
 Known = dict[tuple[str, ...], object]  # by the settings of a stage and of those before it: what it froze, untrained
 
@@ -26,23 +27,16 @@ class Timed(NamedTuple):
     Attributes:
         dispatch: takes `steps` steps.
         steps: of one dispatch.
-        task: the stage.
-        upstream: the stages before it, untrained.
+        lower: the program of one step, not compiled.
     """
 
     dispatch: Callable[[], object]
     steps: int
-    task: Task
-    upstream: Upstream
+    lower: Callable[[], Program]
 
     def flops(self) -> float | None:
         """Operations of one step, counted by XLA before it optimises; loops count once. None: XLA does not say."""
-        task, first = self.task.relabelled(self.upstream), np.int32(0)
-        table = batches.table(task.view, task.stage.inputs, task.flips, self.upstream)
-        common = task.key, first, table, dict(self.upstream)
-        state, rows = task.abstract_state(self.upstream), task.indices(0)[0]
-        counted = jax.jit(partial(train_step, task)).lower(state, rows, first, common).cost_analysis()
-        return (counted or {}).get("flops")
+        return cost.count(self.lower().lowered.cost_analysis(), "flops")
 
 
 def dataset(sizes: Sizes) -> Dataset:
@@ -54,17 +48,20 @@ def dataset(sizes: Sizes) -> Dataset:
     return Dataset("random", names, Split(images, labels), Split(images[:100], labels[:100]))
 
 
-def stages(config: ConfigDict, data: Dataset, known: Known | None = None) -> Iterator[tuple[Task, Upstream]]:
+def stages(
+    config: ConfigDict, data: Dataset, known: Known | None = None, axis: BatchAxis = WHOLE
+) -> Iterator[tuple[Task, Upstream]]:
     """Each stage of a config with what the stages before it freeze, untrained: what a step costs depends on no more.
 
     Args:
         config: of a run.
         data: what it would be trained on.
         known: what stages of other configs froze on the same data; those with the same settings are taken from there.
+        axis: the batch as the stages see it.
     """
     known = {} if known is None else known
     upstream: dict[str, object] = {}
-    for task in build(config, data):
+    for task in build(config, data, axis):
         yield task, dict(upstream)
         same = (task.name, str(task.section), *map(str, task.earlier.values()))
         if same not in known:
@@ -83,7 +80,7 @@ def step_of(task: Task, upstream: Upstream) -> Timed:
         held[1] += task.schedule.dispatch
         return metrics
 
-    return Timed(dispatch, task.schedule.dispatch, task, upstream)
+    return Timed(dispatch, task.schedule.dispatch, steps.lower)
 
 
 def configured(case: Case) -> ConfigDict:

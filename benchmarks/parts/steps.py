@@ -92,9 +92,9 @@ def _ours_and_eager(
             say(f"{name}, {compute}, {side}: {why}")
         if "ours" in times:
             if name not in traced:
-                own = made[0]
-                said = sides.attempted(f"{name}, trace", lambda own=own, name=name: _trace(setting, name, own), report)
-                traced[name] = said
+                traced[name] = said = sides.attempted(
+                    f"{name}, trace", lambda name=name, step=made[0]: _trace(setting, name, step), report
+                )
                 row["device busy"] = f"{said['busy']:.1%}" if said else None
                 report.keep(profiles=traced)
             if name != NO_TWIN:

@@ -71,6 +71,7 @@ class EnergyMatcher(OneStepMatcher):
     LABELS = ("pairs", "pseudo", "posterior", "sampled")
 
     def check(self) -> None:
+        """Raises UserError for a single draw, or for squares that these latents, or their space, have not."""
         checks.at_least(self.config, self.context.name, 2, draws=4)
         model, squares = self.context.model, self.own.squares
         if squares and (model.space is not None or not model.latent_shape):
